@@ -1,0 +1,25 @@
+//! Hallpass, the pure half: bytes in, bytes out. No clock, no I/O, no async; time and random bytes are
+//! arguments.
+
+/// Six-digit codes: making, keying, and reading what people type.
+pub mod code;
+/// Signed CSRF tokens bound to one session.
+pub mod csrf;
+/// SHA-256, HMAC-SHA-256, HKDF-SHA-256 and constant-time comparison.
+pub mod digest;
+/// Signing and verifying keys, parsed once, and their JSON Web Key form.
+pub mod jwk;
+/// Signing and verifying compact JSON Web Tokens.
+pub mod jwt;
+/// Password hashes: Argon2id for our own, Argon2i and bcrypt for imported ones.
+pub mod password;
+/// The master secrets of the server and the keys derived from them.
+pub mod ring;
+/// The rotation of refresh tokens, as a state machine.
+pub mod rotation;
+/// Authenticated encryption of columns and of the hand-over of a rotation.
+pub mod seal;
+/// Opaque bearer secrets: links, service keys, refresh tokens.
+pub mod secret;
+/// What makes a new password acceptable.
+pub mod strength;
