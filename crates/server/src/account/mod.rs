@@ -1,0 +1,102 @@
+//! What people do with their own account: look, change, export, delete, read its log.
+mod routes;
+
+pub use routes::routes;
+
+use crate::app::App;
+use crate::audit::{self, Event, EventView, Kind};
+use crate::error::{Code, Error, Result};
+use crate::ids::RowId;
+use crate::login;
+use crate::mail::{self, Message};
+use crate::sessions::{self, Current, SessionView};
+use crate::users::{self, Profile, User, UserView};
+use crate::web::Client;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Events in an export.
+const EXPORTED_EVENTS: i64 = 10_000;
+
+/// Everything that is stored about a user and is theirs to have. No hash, no secret.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    /// RFC 3339.
+    exported_at: String,
+    /// The account.
+    user: UserView,
+    /// Live sessions.
+    sessions: Vec<SessionView>,
+    /// Security log, newest first.
+    events: Vec<EventView>,
+}
+
+/// Changes name or username.
+///
+/// # Errors
+/// [`Code::UsernameTaken`].
+pub async fn change(app: &App, current: &Current, client: &Client, profile: &Profile) -> Result<User> {
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    users::change_profile(&mut tx, &current.user, profile, now).await?;
+    let event = Event::new(Kind::ProfileChanged, client).user(current.user.id).session(current.session.id);
+    audit::record(app, &mut tx, event, now).await?;
+    let user =
+        users::find_in(&mut tx, current.user.id).await?.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+/// A copy of the account's data.
+///
+/// # Errors
+/// [`Code::ReauthenticationRequired`].
+pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Export> {
+    let now = app.now();
+    current.session.require_fresh(app, now)?;
+    let mut tx = app.db.begin().await?;
+    let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
+    audit::record(app, &mut tx, event, now).await?;
+    tx.commit().await?;
+    let sessions = sessions::live(&app.db, current.user.id, now).await?;
+    Ok(Export {
+        exported_at: now.rfc3339(),
+        user: current.user.view(),
+        sessions: sessions.iter().map(sessions::Session::view).collect(),
+        events: audit::of_user(&app.db, current.user.id, None, EXPORTED_EVENTS).await?,
+    })
+}
+
+/// Deletes the account; its sessions go with it.
+///
+/// # Errors
+/// [`Code::ReauthenticationRequired`].
+pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()> {
+    let now = app.now();
+    current.session.require_fresh(app, now)?;
+    remove(app, &current.user, client).await
+}
+
+/// Removes an account, for its owner or an operator.
+pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    if !users::delete(&mut tx, user.id).await? {
+        return Err(Error::new(Code::NotFound));
+    }
+    login::forget_address(&mut tx, &user.email_normalised).await?;
+    audit::record(app, &mut tx, Event::new(Kind::UserDeleted, client).user(user.id), now).await?;
+    mail::enqueue(app, &mut tx, &user.email, &Message::AccountDeleted {}, now).await?;
+    mail::commit(app, tx).await
+}
+
+/// One page of the own security log.
+pub async fn events(
+    app: &App,
+    current: &Current,
+    before: Option<RowId>,
+    limit: i64,
+) -> Result<Vec<EventView>> {
+    audit::of_user(&app.db, current.user.id, before, limit).await
+}

@@ -1,0 +1,158 @@
+//! What every verb gets: settings, storage, time, randomness, keys. Built once, cloned cheaply.
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::cookies::CookieNames;
+use crate::counters::Counters;
+use crate::db::Db;
+use crate::hashing::Hashing;
+use crate::presence::Presence;
+use crate::random::{Random, bytes};
+use crate::signing::Signing;
+use crate::telemetry::Metrics;
+use crate::templates::Templates;
+use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
+use hallpass_crypto::seal::Sealer;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::Notify;
+
+/// Keys derived from the secret key, one per purpose.
+pub struct Secrets {
+    /// MAC of refresh tokens.
+    pub refresh: Keys,
+    /// CSRF tokens.
+    pub csrf: Keys,
+    /// Mailed codes.
+    pub codes: Keys,
+    /// Unknown identifiers in the audit log and in limits.
+    pub identifiers: Keys,
+    /// Sealing of mails and private keys at rest.
+    pub sealer: Sealer,
+    /// Public name of the current key.
+    pub fingerprint: String,
+    /// Public names of the former keys.
+    pub previous_fingerprints: Vec<String>,
+}
+
+impl Secrets {
+    /// Derives every key.
+    pub fn new(ring: &KeyRing) -> Self {
+        Self {
+            refresh: ring.derive(Purpose::RefreshMac),
+            csrf: ring.derive(Purpose::Csrf),
+            codes: ring.derive(Purpose::Code),
+            identifiers: ring.derive(Purpose::Identifier),
+            sealer: Sealer::new(ring),
+            fingerprint: ring.fingerprint(),
+            previous_fingerprints: ring.previous_fingerprints(),
+        }
+    }
+}
+
+/// See the module's doc.
+pub struct Inner {
+    /// Settings, validated.
+    pub config: Config,
+    /// Storage.
+    pub db: Db,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Password workers.
+    pub hashing: Hashing,
+    /// Derived keys.
+    pub secrets: Secrets,
+    /// Signing keys of access tokens.
+    pub signing: Signing,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Mail and page templates.
+    pub templates: Templates,
+    /// Names and attributes of our cookies.
+    pub cookies: CookieNames,
+    /// What this node saw and has not yet written.
+    pub presence: Presence,
+    /// Failures counted against limits.
+    pub counters: Counters,
+    /// Wakes the mail worker.
+    pub outbox_wake: Notify,
+    /// `server.public_url`, settled.
+    pub public_url: String,
+    /// `sessions.audience`, settled.
+    pub audience: String,
+    /// First half of request ids, new at every start.
+    pub request_prefix: u64,
+    /// Second half of request ids.
+    pub request_counter: AtomicU64,
+}
+
+/// The application. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What [`App::new`] is built from.
+pub struct Parts {
+    /// Settings, validated.
+    pub config: Config,
+    /// Storage, migrated.
+    pub db: Db,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The secret key and its predecessors.
+    pub ring: KeyRing,
+    /// Password workers.
+    pub hashing: Hashing,
+    /// Mail and page templates.
+    pub templates: Templates,
+}
+
+impl App {
+    /// Puts the parts together; signing keys are loaded by `keys::load`.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, db, clock, random, ring, hashing, templates } = parts;
+        let request_prefix = u64::from_be_bytes(bytes(&*random));
+        Self(Arc::new(Inner {
+            public_url: config.public_url(),
+            audience: config.audience(),
+            cookies: CookieNames::new(config.https()),
+            secrets: Secrets::new(&ring),
+            config,
+            db,
+            clock,
+            random,
+            hashing,
+            signing: Signing::default(),
+            metrics: Metrics::default(),
+            templates,
+            presence: Presence::default(),
+            counters: Counters::default(),
+            outbox_wake: Notify::new(),
+            request_prefix,
+            request_counter: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    /// The present instant; a verb asks once.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Fresh random bytes.
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        bytes(&*self.random)
+    }
+}

@@ -1,0 +1,217 @@
+//! `hallpass user`.
+mod create;
+
+use super::operator::{self, Link};
+use super::{Common, Failure, Outcome, confirm, explain, find_user, out};
+use crate::account;
+use crate::ids::RowId;
+use crate::users::{self, User, UserView};
+use crate::web::Client;
+use clap::{Args, Subcommand};
+use create::{Create, PasswordSource};
+use serde_json::{Value, json};
+
+/// Makes, shows, closes and removes accounts.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  hallpass user create --email ann@example.com --role admin\n  \
+                  hallpass user show ann@example.com\n  hallpass user disable ann@example.com")]
+pub(super) struct UserCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Create(Create),
+    /// Accounts, oldest first.
+    #[command(after_help = "Examples:\n  hallpass user list\n  hallpass user list --limit 1000 --json")]
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+        /// Those after this id, which is the last one of the former page.
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
+    /// One account.
+    #[command(after_help = "Example:\n  hallpass user show ann@example.com --json")]
+    Show(Named),
+    /// Closes an account and ends its sessions, at once.
+    #[command(after_help = "Example:\n  hallpass user disable ann@example.com")]
+    Disable(Named),
+    /// Opens an account again.
+    #[command(after_help = "Example:\n  hallpass user enable ann@example.com")]
+    Enable(Named),
+    /// Replaces the password, or takes it away and prints a one-time link to choose one. All sessions end.
+    #[command(after_help = "Examples:\n  hallpass user set-password ann@example.com\n  \
+                      hallpass user set-password ann@example.com --password-stdin < password.txt")]
+    SetPassword {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Removes an account and everything of it but its audit trail.
+    #[command(after_help = "Example:\n  hallpass user delete ann@example.com --yes")]
+    Delete {
+        #[command(flatten)]
+        named: Named,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which account.
+#[derive(Args)]
+struct Named {
+    /// Id, address or username.
+    user: String,
+}
+
+impl UserCommand {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        match self.action {
+            Action::Create(create) => create.run(common),
+            Action::List { limit, after } => list(common, limit, after.as_deref()),
+            Action::Show(named) => show(common, &named.user),
+            Action::Disable(named) => switch(common, &named.user, true),
+            Action::Enable(named) => switch(common, &named.user, false),
+            Action::SetPassword { named, password } => set_password(common, &named.user, &password),
+            Action::Delete { named, yes } => delete(common, &named.user, yes),
+        }
+    }
+}
+
+fn list(common: &Common, limit: u16, after: Option<&str>) -> Outcome {
+    let cursor = after.map(|text| {
+        RowId::parse(text).ok_or_else(|| {
+            Failure(format!("--after: \"{text}\" is not an id; take the last one of `hallpass user list`"))
+        })
+    });
+    let cursor = cursor.transpose()?;
+    common.with_app(async |app, out| {
+        // One more than asked for tells whether there is a next page.
+        let mut users = users::list(&app.db, cursor, i64::from(limit) + 1).await?;
+        let more = users.len() > usize::from(limit);
+        users.truncate(usize::from(limit));
+        let views: Vec<UserView> = users.iter().map(User::view).collect();
+        let next = views.last().filter(|_| more).map(|view| view.id.clone());
+        out.show(&json!({ "users": views, "next": next }), || {
+            if views.is_empty() {
+                return "There is no user.".into();
+            }
+            let rows: Vec<_> = views.iter().map(row).collect();
+            let table = out::table(["ID", "EMAIL", "USERNAME", "ROLES", "STATUS", "CREATED"], &rows);
+            match &next {
+                Some(id) => format!("{table}More: hallpass user list --after {id}"),
+                None => table,
+            }
+        })
+    })
+}
+
+fn row(view: &UserView) -> [String; 6] {
+    let email = if view.email_verified { view.email.clone() } else { format!("{} (unverified)", view.email) };
+    let username = view.username.clone().unwrap_or_default();
+    [view.id.clone(), email, username, view.roles.join(","), view.status.into(), view.created_at.clone()]
+}
+
+fn show(common: &Common, named: &str) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        let sessions = crate::sessions::live(&app.db, user.id, app.now()).await?.len();
+        let view = user.view();
+        out.show(&json!({ "user": view, "sessions": sessions }), || {
+            describe(&view) + &out::pairs([("live sessions", sessions.to_string())])
+        })
+    })
+}
+
+fn describe(view: &UserView) -> String {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    out::pairs([
+        ("id", view.id.clone()),
+        ("email", view.email.clone()),
+        ("verified", if view.email_verified { "yes".into() } else { "no".into() }),
+        ("username", or_none(&view.username)),
+        ("name", or_none(&view.name)),
+        ("roles", view.roles.join(", ")),
+        ("status", view.status.into()),
+        ("password", if view.factors.contains(&"password") { "set".into() } else { "none".into() }),
+        ("created", view.created_at.clone()),
+        ("last sign-in", or_none(&view.last_login_at)),
+    ])
+}
+
+fn switch(common: &Common, named: &str, disabled: bool) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        let done = operator::set_disabled(&app, user.id, disabled).await.map_err(|error| explain(&error))?;
+        let value = json!({ "user": done.user.view(), "changed": done.changed, "sessionsEnded": done.ended });
+        out.show(&value, || {
+            let email = &done.user.email;
+            match (disabled, done.changed) {
+                (true, true) => format!("Disabled {email}; sessions ended: {}.", done.ended),
+                (true, false) => format!("{email} was disabled already."),
+                (false, true) => format!("Enabled {email}."),
+                (false, false) => format!("{email} was enabled already."),
+            }
+        })
+    })
+}
+
+fn set_password(common: &Common, named: &str, source: &PasswordSource) -> Outcome {
+    let password = source.read(common.out())?;
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        if let Some(password) = &password {
+            let context = crate::passwords::Context::of(&user);
+            let checked = crate::passwords::check_rules(&app, "password", password, &context);
+            checked.map_err(|error| explain(&error))?;
+        } else if user.disabled_at.is_some() {
+            let text =
+                "a link does not work while the account is disabled; enable it first, or give a password";
+            return Err(Failure(text.into()));
+        }
+        let done =
+            operator::set_password(&app, &user, password.clone()).await.map_err(|error| explain(&error))?;
+        let (ended, link) = done;
+        let value = with_link(json!({ "user": user.view(), "sessionsEnded": ended }), link.as_ref());
+        out.show(&value, || match &link {
+            None => format!("The password of {} is set; sessions ended: {ended}.", user.email),
+            Some(link) => {
+                format!("{} has no password now; sessions ended: {ended}.\n{}", user.email, hand_over(link))
+            }
+        })
+    })
+}
+
+/// The link among the facts for scripts, if there is one.
+fn with_link(mut value: Value, link: Option<&Link>) -> Value {
+    if let Some(link) = link {
+        value["link"] = link.url.clone().into();
+        value["linkExpiresAt"] = link.expires_at.rfc3339().into();
+    }
+    value
+}
+
+/// The link with what to know about it.
+fn hand_over(link: &Link) -> String {
+    format!(
+        "Link to choose a password, good once and until {}:\n  {}\nWhoever opens it owns the account, and the address \
+         counts as verified: send it to the owner only.",
+        link.expires_at.rfc3339(),
+        link.url
+    )
+}
+
+fn delete(common: &Common, named: &str, yes: bool) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        confirm(yes, &format!("This removes the account of {} for good.", user.email))?;
+        account::remove(&app, &user, &Client::local()).await.map_err(|error| explain(&error))?;
+        let value = json!({ "deleted": user.id, "email": user.email });
+        out.show(&value, || format!("Deleted {}.", user.email))
+    })
+}

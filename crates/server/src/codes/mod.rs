@@ -1,0 +1,148 @@
+//! One-time secrets: link tokens and the codes beside them; hashed, expiring, single use, bound to their purpose.
+mod store;
+
+use crate::app::Inner;
+use crate::clock::Timestamp;
+use crate::db::{Statements, Tx};
+use crate::error::{Code, Error, Result};
+use crate::ids::{RowId, UserId};
+use hallpass_crypto::code;
+use hallpass_crypto::secret::{Kind, Opaque};
+use std::time::Duration;
+
+/// What a secret is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Proves the mailbox of an account that exists already (`registration.mode = "immediate"`).
+    VerifyEmail,
+    /// Sets a new password.
+    ResetPassword,
+    /// Sets the first password of a proven mailbox.
+    SetPassword,
+    /// Proves a new address.
+    ChangeEmail,
+    /// Takes a change of address back.
+    UndoEmailChange,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+            Self::SetPassword => "set_password",
+            Self::ChangeEmail => "change_email",
+            Self::UndoEmailChange => "undo_email_change",
+        }
+    }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::VerifyEmail => Kind::VerifyLink,
+            Self::ResetPassword => Kind::ResetLink,
+            Self::SetPassword => Kind::SetPassword,
+            Self::ChangeEmail => Kind::EmailChange,
+            Self::UndoEmailChange => Kind::EmailUndo,
+        }
+    }
+}
+
+/// A secret to be issued.
+pub struct Issue<'a> {
+    /// What for.
+    pub purpose: Purpose,
+    /// For whom; `None` makes a decoy that costs the same and opens nothing.
+    pub user: Option<UserId>,
+    /// What it is about, for example the new address.
+    pub subject: Option<&'a str>,
+    /// A code beside the link, and its life.
+    pub code: Option<(&'a str, Duration)>,
+    /// The secret that only the asking client holds.
+    pub client: Option<&'a Opaque>,
+    /// Life of the link.
+    pub ttl: Duration,
+}
+
+/// What a secret stood for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub(crate) id: RowId,
+    /// Whose.
+    pub user: UserId,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Digest of the asking client's secret.
+    pub client_hash: Option<[u8; 32]>,
+}
+
+/// Issues a secret; earlier ones of the same purpose and user die.
+pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) -> Result<Opaque> {
+    let secret = Opaque::mint(issue.purpose.kind(), app.random_bytes());
+    let id = RowId::new(now, &*app.random);
+    store::kill_purpose(tx, issue.user, issue.purpose.name()).await?;
+    let row = store::NewSecret {
+        id,
+        purpose: issue.purpose.name(),
+        user: issue.user,
+        hash: secret.digest(),
+        client_hash: issue.client.map(Opaque::digest),
+        subject: issue.subject,
+        code: issue.code.map(|(text, ttl)| {
+            (code::mac(&app.secrets.codes, issue.purpose.name(), &id.to_string(), text), now.plus(ttl))
+        }),
+        now,
+        expires_at: now.plus(issue.ttl),
+    };
+    store::insert(tx, &row).await?;
+    Ok(secret)
+}
+
+/// A new code for people to type.
+pub fn new_code(app: &Inner) -> String {
+    code::six_digits(app.random_bytes())
+}
+
+/// What a link token stands for, without using it.
+///
+/// # Errors
+/// [`Code::InvalidToken`].
+pub async fn peek(mut db: impl Statements, purpose: Purpose, token: &str, now: Timestamp) -> Result<Found> {
+    let invalid = || Error::new(Code::InvalidToken);
+    let secret = Opaque::parse(purpose.kind(), token).ok_or_else(invalid)?;
+    store::peek(&mut db, purpose.name(), &secret.digest(), now).await?.ok_or_else(invalid)
+}
+
+/// Uses a secret up: of parallel calls exactly one succeeds.
+///
+/// # Errors
+/// [`Code::InvalidToken`] when it was used meanwhile.
+pub async fn take(tx: &mut Tx, found: &Found, now: Timestamp) -> Result<()> {
+    if store::take(tx, found.id, now).await? { Ok(()) } else { Err(Error::new(Code::InvalidToken)) }
+}
+
+/// Tries a code of a user's live secret. The try counts before the comparison, so that parallel guesses count too.
+pub async fn try_code(
+    app: &Inner,
+    tx: &mut Tx,
+    purpose: Purpose,
+    user: UserId,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Option<Found>> {
+    let tries = app.config.codes.max_tries;
+    let Some((found, mac)) = store::count_try(tx, purpose.name(), user, tries, now).await? else {
+        return Ok(None);
+    };
+    let right = code::verify(&app.secrets.codes, purpose.name(), &found.id.to_string(), typed, &mac);
+    Ok(right.then_some(found))
+}
+
+/// Kills every secret of a user but those that undo a change of address: a changed credential voids them.
+pub async fn kill_all(tx: &mut Tx, user: UserId) -> Result<()> {
+    Ok(store::kill_all(tx, user, Purpose::UndoEmailChange.name()).await?)
+}
+
+/// Removes what has expired, a batch at a time; returns how many.
+pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    Ok(store::purge(tx, before).await?)
+}

@@ -1,0 +1,130 @@
+//! Settings: `hallpass.toml`, then `.env`, then the environment, then flags. Checked at start, with the path of the mistake.
+mod aliases;
+mod check;
+mod load;
+mod reference;
+mod sections;
+mod values;
+
+pub use check::check_production;
+pub use load::{Sources, load};
+pub use reference::reference;
+pub use sections::*;
+pub use values::Secret;
+
+use crate::db;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use utoipa::ToSchema;
+
+/// Everything that can be set. Each section is a table in `hallpass.toml`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `default`, or `strict` for ASVS 5.0 level 3: shorter lifetimes, no late retry, 15-character passwords, strong hashing.
+    pub profile: Profile,
+    /// Where the server listens and how it is reached.
+    pub server: Server,
+    /// Where facts are stored.
+    pub database: Database,
+    /// Secret and signing keys.
+    pub keys: Keys,
+    /// Sessions and their tokens.
+    pub sessions: Sessions,
+    /// Password rules and hashing.
+    pub passwords: Passwords,
+    /// How accounts come into being.
+    pub registration: Registration,
+    /// Mailed links and codes.
+    pub codes: Codes,
+    /// Outgoing mail.
+    pub mail: Mail,
+    /// Limits against abuse.
+    pub limits: Limits,
+    /// Logs and metrics.
+    pub telemetry: Telemetry,
+}
+
+/// A setting that stops the start: where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct ConfigError {
+    /// Path of the setting, for example `sessions.refresh_ttl`.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// A problem with one setting.
+    pub fn new(path: &str, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
+    }
+}
+
+impl Config {
+    /// Whether development conveniences are on: plain http, loopback origins, the dev mailbox without SMTP.
+    pub fn development(&self) -> bool {
+        match self.server.mode {
+            Mode::Development => true,
+            Mode::Production => false,
+            Mode::Auto => self.mail.smtp_url.is_none() && self.listens_on_loopback(),
+        }
+    }
+
+    /// Whether mail goes to the dev mailbox instead of an SMTP server.
+    pub fn dev_mailbox(&self) -> bool {
+        self.development() && self.mail.smtp_url.is_none()
+    }
+
+    fn listens_on_loopback(&self) -> bool {
+        self.server.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+    }
+
+    /// The address that people and tokens (`iss`) name, without a trailing slash.
+    pub fn public_url(&self) -> String {
+        match &self.server.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let port = self.server.listen.parse::<SocketAddr>().map_or(3000, |address| address.port());
+                format!("http://localhost:{port}")
+            }
+        }
+    }
+
+    /// Whether browsers reach the server by https, so that cookies can be Secure and carry a prefix.
+    pub fn https(&self) -> bool {
+        self.public_url().starts_with("https://")
+    }
+
+    /// The `aud` of access tokens: by default the public URL.
+    pub fn audience(&self) -> String {
+        self.sessions.audience.clone().unwrap_or_else(|| self.public_url())
+    }
+
+    /// The database's URL: by default SQLite in the data folder.
+    pub fn database_url(&self) -> String {
+        match &self.database.url {
+            Some(url) => url.clone(),
+            None => format!("sqlite:{}", self.server.data_dir.join("hallpass.db").display()),
+        }
+    }
+
+    /// The file that keeps a generated secret key.
+    pub fn secret_key_file(&self) -> PathBuf {
+        self.server.data_dir.join("secret.key")
+    }
+
+    /// Checks what types cannot say.
+    ///
+    /// # Errors
+    /// Every mistake found, each with its path.
+    pub fn validate(&self) -> Result<(), Vec<ConfigError>> {
+        let mut problems = check::check(self);
+        if let Err(error) = db::sqlite_path(&self.database_url()) {
+            problems.push(ConfigError::new("database.url", error.message));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}

@@ -1,0 +1,60 @@
+//! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
+use crate::app::App;
+use crate::codes;
+use crate::error::Result;
+use crate::keys;
+use crate::login;
+use crate::mail;
+use crate::sessions;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// Keys are looked at this often, so that a rotation by another process is noticed.
+const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Expired rows are removed this often.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
+const KEEP_EXPIRED: Duration = Duration::from_secs(7 * 86_400);
+
+/// Runs until told to stop; writes the last sightings before it ends.
+pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
+    let every = |duration| {
+        let mut ticks = interval(duration);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks
+    };
+    let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    loop {
+        let (what, result) = tokio::select! {
+            _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
+            _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
+            _ = purge.tick() => ("purge", purge_once(&app).await),
+            _ = stop.changed() => break,
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, what, "housekeeping failed, it will be tried again");
+        }
+    }
+    if let Err(error) = sessions::flush_presence(&app).await {
+        tracing::warn!(%error, "the last sightings could not be written");
+    }
+}
+
+/// Removes what has expired long ago, batch by batch.
+pub async fn purge_once(app: &App) -> Result<()> {
+    let before = app.now().minus(KEEP_EXPIRED);
+    loop {
+        let mut tx = app.db.begin().await?;
+        let removed = codes::purge(&mut tx, before).await?
+            + login::purge(&mut tx, before).await?
+            + mail::purge(&mut tx, before).await?
+            + sessions::purge(&mut tx, before.minus(app.config.sessions.absolute_ttl)).await?;
+        tx.commit().await?;
+        if removed == 0 {
+            return Ok(());
+        }
+    }
+}

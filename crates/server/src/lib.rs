@@ -1,0 +1,47 @@
+//! Hallpass: an authentication server in one binary.
+//!
+//! The map. A module may use those of the groups above it and, without a cycle, those of its own; never those below.
+
+// ── platform: machinery and shared words; knows no feature
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod cookies;
+pub mod counters;
+pub mod db;
+pub mod error;
+pub mod hashing;
+pub mod ids;
+pub mod names;
+pub mod presence;
+pub mod random;
+pub mod secret_key;
+pub mod signing;
+pub mod telemetry;
+pub mod templates;
+pub mod web;
+
+// ── ground: every feature may use these
+pub mod audit;
+pub mod keys;
+pub mod limits;
+pub mod mail;
+pub mod users;
+
+// ── features: one folder per way of proving or holding something
+pub mod codes;
+pub mod emails;
+pub mod passwords;
+pub mod sessions;
+
+// ── flows: put features together
+pub mod account;
+pub mod housekeeping;
+pub mod login;
+
+// ── edge: HTTP, the command line
+pub mod cli;
+pub mod openapi;
+pub mod router;
+pub mod server;
+pub mod start;

@@ -1,0 +1,377 @@
+//! Register, verify, resend, login, reauthenticate.
+use super::settings::{self, PublicSettings};
+use super::signup::{self, Registered, SignUp};
+use super::verify::{Proof, SameClient, Verified, verify_email};
+use super::{SignIn, reauthenticate, sign_in};
+use crate::app::App;
+use crate::cookies::{Cookie, SetCookies};
+use crate::error::{Code, Error, Problem, Result};
+use crate::hashing::Password;
+use crate::names::{EMAIL_MAX, Email, Username};
+use crate::sessions::{Current, Delivery, Issued, Said, SessionView, TokenBody, access, deliver};
+use crate::users::{User, UserView};
+use crate::web::{Body, Client, Fields, FromFields, csrf};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hallpass_crypto::secret::Opaque;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(register))
+        .routes(routes!(verify))
+        .routes(routes!(resend))
+        .routes(routes!(login))
+        .routes(routes!(prove_again))
+        .routes(routes!(public_settings))
+}
+
+/// A wish for an account.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct RegisterRequest {
+    /// Address of the mailbox that will be proven.
+    #[schema(value_type = String)]
+    email: Email,
+    /// See `passwords` of the settings for the rules.
+    #[schema(value_type = String)]
+    password: Password,
+    /// Public name for signing in.
+    #[schema(value_type = Option<String>)]
+    username: Option<Username>,
+    /// Display name.
+    name: Option<String>,
+    /// In `immediate` mode.
+    #[schema(value_type = Option<Delivery>)]
+    token_delivery: Delivery,
+    /// In `immediate` mode.
+    device_name: Option<String>,
+}
+
+impl FromFields for RegisterRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.email("email");
+        let password = fields.password("password");
+        let username = fields.optional_username("username");
+        let name = fields.optional_text("name", 100);
+        let token_delivery = Delivery::from_fields(fields);
+        let device_name = fields.optional_text("deviceName", 100);
+        Some(Self {
+            email: email?,
+            password: password?,
+            username,
+            name,
+            token_delivery: token_delivery?,
+            device_name,
+        })
+    }
+}
+
+/// Answer of a registration whose mailbox has to be proven.
+#[derive(Serialize, ToSchema)]
+pub struct RegisteredBody {
+    /// What to do.
+    message: &'static str,
+    /// Proves at verification that it is the same client; also in a cookie.
+    registration: String,
+}
+
+/// Answer of a sign-in.
+#[derive(Serialize, ToSchema)]
+pub struct SignedIn {
+    /// What happened.
+    message: &'static str,
+    #[serde(flatten)]
+    tokens: TokenBody,
+    /// Who.
+    user: UserView,
+    /// In which session.
+    session: SessionView,
+}
+
+fn signed_in(app: &App, message: &'static str, user: &User, issued: &Issued) -> (SetCookies, Json<SignedIn>) {
+    let (cookies, tokens) = deliver(app, issued, issued.session.delivery, app.now());
+    let session = SessionView { current: Some(true), ..issued.session.view() };
+    (cookies, Json(SignedIn { message, tokens, user: user.view(), session }))
+}
+
+/// Asks for an account.
+#[utoipa::path(post, path = "/api/v1/register", tag = "accounts", request_body = RegisterRequest, responses(
+    (status = 202, description = "A mail is on its way; known and unknown addresses look alike", body = RegisteredBody),
+    (status = 201, description = "registration.mode = \"immediate\": signed in", body = SignedIn),
+    (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+    (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn register(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    Body(request): Body<RegisterRequest>,
+) -> Result<Response> {
+    csrf::check_origin(&app, &headers)?;
+    let wish = SignUp {
+        email: request.email,
+        password: request.password,
+        username: request.username,
+        name: request.name,
+        delivery: request.token_delivery,
+        device_name: request.device_name,
+    };
+    match signup::register(&app, &client, wish).await? {
+        Registered::Pending(secret) => {
+            let registration = secret.expose();
+            let message = "Look into your mailbox: a mail tells how to go on.";
+            let body = Json(RegisteredBody { message, registration });
+            Ok((StatusCode::ACCEPTED, registration_cookie(&app, &secret), body).into_response())
+        }
+        Registered::SignedIn(done, secret) => {
+            let answer =
+                signed_in(&app, "Welcome. A mail asks you to confirm your address.", &done.0, &done.1);
+            Ok((StatusCode::CREATED, registration_cookie(&app, &secret), answer).into_response())
+        }
+    }
+}
+
+fn registration_cookie(app: &App, secret: &Opaque) -> SetCookies {
+    let mut cookies = SetCookies::default();
+    cookies.add(app.cookies.set(Cookie::Registration, &secret.expose(), app.config.codes.verify_link_ttl));
+    cookies
+}
+
+/// Proof of a mailbox.
+#[derive(ToSchema)]
+pub struct VerifyRequest {
+    /// From the mailed link; or else `email` and `code`.
+    token: Option<String>,
+    /// Address that the code was mailed to.
+    #[schema(value_type = Option<String>)]
+    email: Option<Email>,
+    /// Six digits.
+    code: Option<String>,
+    /// From the answer of register; the cookie does as well.
+    registration: Option<String>,
+    /// The password chosen at registration, repeated; for another client than the one that registered.
+    #[schema(value_type = Option<String>)]
+    password: Option<Password>,
+}
+
+impl FromFields for VerifyRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let request = Self {
+            token: fields.optional_token("token"),
+            email: fields.optional_email("email"),
+            code: fields.optional_code("code"),
+            registration: fields.optional_token("registration"),
+            password: fields.optional_password("password"),
+        };
+        if request.token.is_none() && !fields.has_problems() {
+            if request.email.is_none() && request.code.is_none() {
+                fields.problem("token", "required", "Send token, or email and code.");
+            } else if request.email.is_none() {
+                fields.problem("email", "required", "Send the address that the code was mailed to.");
+            } else if request.code.is_none() {
+                fields.problem("code", "required", "Send the code.");
+            }
+        }
+        Some(request)
+    }
+}
+
+/// Answer of a proof.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedBody {
+    /// What happened.
+    message: &'static str,
+    /// `password_required` when the owner of the mailbox has to choose a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    /// For `POST /api/v1/password/reset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_token: Option<String>,
+    /// The account.
+    user: UserView,
+}
+
+/// Proves a mailbox by link token or by code.
+#[utoipa::path(post, path = "/api/v1/verify-email", tag = "accounts", request_body = VerifyRequest, responses(
+    (status = 200, body = VerifiedBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+async fn verify(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    Body(request): Body<VerifyRequest>,
+) -> Result<(SetCookies, Json<VerifiedBody>)> {
+    csrf::check_origin(&app, &headers)?;
+    let cookie = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
+    let same = SameClient { registration: request.registration.or(cookie), password: request.password };
+    let proof = match (request.token, request.email, request.code) {
+        (Some(token), _, _) => Proof::Link(token),
+        (None, Some(email), Some(code)) => Proof::Code(email, code),
+        _ => return Err(Error::new(Code::InvalidToken)),
+    };
+    let verified = verify_email(&app, &client, proof, same).await?;
+    let mut cookies = SetCookies::default();
+    cookies.add(app.cookies.clear(Cookie::Registration));
+    let body = match verified {
+        Verified::Done(user) => VerifiedBody {
+            message: "The address is confirmed.",
+            status: None,
+            password_token: None,
+            user: user.view(),
+        },
+        Verified::PasswordRequired(user, token) => VerifiedBody {
+            message: "The address is confirmed. Choose a password now.",
+            status: Some("password_required"),
+            password_token: Some(token.expose()),
+            user: user.view(),
+        },
+    };
+    Ok((cookies, Json(body)))
+}
+
+/// Whose mail got lost.
+#[derive(ToSchema)]
+pub struct ResendRequest {
+    /// Address.
+    #[schema(value_type = String)]
+    email: Email,
+    /// From the answer of register; the cookie does as well.
+    registration: Option<String>,
+}
+
+impl FromFields for ResendRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.email("email");
+        let registration = fields.optional_token("registration");
+        Some(Self { email: email?, registration })
+    }
+}
+
+/// Sends link and code once more, if there is something to confirm. The answer does not tell.
+#[utoipa::path(post, path = "/api/v1/verify-email/resend", tag = "accounts", request_body = ResendRequest, responses(
+    (status = 202, body = Said), (status = 400, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem),
+    (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn resend(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Body(request): Body<ResendRequest>,
+) -> Result<(StatusCode, Json<Said>)> {
+    csrf::check_origin(&app, &headers)?;
+    let cookie = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
+    let registration = request.registration.or(cookie);
+    signup::resend(&app, &request.email, registration.as_deref()).await?;
+    let message = "If there is something to confirm, a mail is on its way.";
+    Ok((StatusCode::ACCEPTED, Json(Said { message })))
+}
+
+/// A sign-in by password.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct LoginRequest {
+    /// Address or username; under the name `email` or `username` it does as well.
+    identifier: String,
+    /// Password.
+    #[schema(value_type = String)]
+    password: Password,
+    /// Where the tokens go.
+    #[schema(value_type = Option<Delivery>)]
+    token_delivery: Delivery,
+    /// What the owner calls the device.
+    device_name: Option<String>,
+}
+
+impl FromFields for LoginRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let identifier = fields.first_of(&["email", "identifier", "username"], EMAIL_MAX);
+        let password = fields.password("password");
+        let token_delivery = Delivery::from_fields(fields);
+        let device_name = fields.optional_text("deviceName", 100);
+        let (identifier, password) = (identifier?, password?);
+        Some(Self { identifier, password, token_delivery: token_delivery?, device_name })
+    }
+}
+
+/// Signs in by password.
+#[utoipa::path(post, path = "/api/v1/login", tag = "accounts", request_body = LoginRequest, responses(
+    (status = 200, body = SignedIn), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn login(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    Body(request): Body<LoginRequest>,
+) -> Result<(SetCookies, Json<SignedIn>)> {
+    csrf::check_origin(&app, &headers)?;
+    let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
+    let (user, issued) =
+        sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;
+    Ok(signed_in(&app, "Signed in.", &user, &issued))
+}
+
+/// A fresh proof of identity.
+#[derive(ToSchema)]
+pub struct ReauthenticateRequest {
+    /// Password.
+    #[schema(value_type = String)]
+    password: Password,
+}
+
+impl FromFields for ReauthenticateRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { password: fields.password("password")? })
+    }
+}
+
+/// Answer of a fresh proof.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reauthenticated {
+    /// What happened.
+    message: &'static str,
+    /// An access token with the fresh `auth_time`, unless it went into a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// Life of the access token in seconds.
+    expires_in: u64,
+}
+
+/// Proves identity again, for changes of credentials, deletion and export.
+#[utoipa::path(post, path = "/api/v1/reauthenticate", tag = "accounts", security(("bearer" = [])), request_body = ReauthenticateRequest, responses(
+    (status = 200, body = Reauthenticated), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem),
+    (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
+async fn prove_again(
+    State(app): State<App>,
+    client: Client,
+    current: Current,
+    Body(request): Body<ReauthenticateRequest>,
+) -> Result<(SetCookies, Json<Reauthenticated>)> {
+    let session = reauthenticate(&app, &current, &client, request.password).await?;
+    let token = access::issue(&app, &session, &current.user, app.now())?;
+    let mut cookies = SetCookies::default();
+    let in_cookie = session.delivery == Delivery::Cookies;
+    if in_cookie {
+        cookies.add(app.cookies.set(Cookie::Access, &token, app.config.sessions.access_ttl));
+    }
+    let body = Reauthenticated {
+        message: "Identity confirmed.",
+        access_token: (!in_cookie).then_some(token),
+        token_type: "Bearer",
+        expires_in: app.config.sessions.access_ttl.as_secs(),
+    };
+    Ok((cookies, Json(body)))
+}
+
+/// What a user interface needs to know before anybody has signed in.
+#[utoipa::path(get, path = "/api/v1/settings", tag = "accounts", responses((status = 200, body = PublicSettings)))]
+async fn public_settings(State(app): State<App>) -> Json<PublicSettings> {
+    Json(settings::public(&app))
+}

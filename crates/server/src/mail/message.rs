@@ -1,0 +1,162 @@
+//! Every mail that the server sends, and how it becomes text.
+use crate::templates::Templates;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// One variant per mail, with what it tells. Durations are whole units, for people.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Message {
+    /// Link and code that prove the mailbox.
+    VerifyEmail {
+        /// Opens the page that confirms.
+        link: String,
+        /// Six digits.
+        code: String,
+        /// Life of the link.
+        link_hours: u64,
+        /// Life of the code.
+        code_minutes: u64,
+    },
+    /// Somebody registered with, or moved to, an address that has an account.
+    AccountExists {
+        /// Where a forgotten password is replaced.
+        reset_link: String,
+    },
+    /// The account is ready.
+    Welcome {},
+    /// Link to replace a forgotten password.
+    PasswordReset {
+        /// Opens the page that asks for the new password.
+        link: String,
+        /// Life of the link.
+        minutes: u64,
+    },
+    /// The password is another one now.
+    PasswordChanged {
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
+    /// To the new address: prove that it is yours.
+    EmailChangeConfirm {
+        /// Opens the page that confirms.
+        link: String,
+        /// Life of the link.
+        hours: u64,
+    },
+    /// To the present address: a change was asked for.
+    EmailChangeNotice {
+        /// The address to be.
+        new_email: String,
+        /// Opens the page that takes the change back.
+        undo_link: String,
+        /// Life of the link.
+        days: u64,
+    },
+    /// To the former address: it is the present one again.
+    EmailChangeUndone {},
+    /// A session was ended because one of its refresh tokens came twice.
+    RefreshTokenReused {
+        /// RFC 3339.
+        at: String,
+        /// Of the client that came second.
+        ip: String,
+        /// Of that client, for people.
+        device: String,
+    },
+    /// The mailbox is proven, the password still has to be chosen.
+    PasswordNeeded {
+        /// Opens the page that asks for it.
+        link: String,
+        /// Life of the link.
+        minutes: u64,
+    },
+    /// The account is gone.
+    AccountDeleted {},
+}
+
+/// A mail as text, before it is addressed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
+impl Message {
+    /// Stable name: of the templates, and in the outbox.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "verify_email",
+            Self::AccountExists { .. } => "account_exists",
+            Self::Welcome {} => "welcome",
+            Self::PasswordReset { .. } => "password_reset",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::EmailChangeConfirm { .. } => "email_change_confirm",
+            Self::EmailChangeNotice { .. } => "email_change_notice",
+            Self::EmailChangeUndone {} => "email_change_undone",
+            Self::RefreshTokenReused { .. } => "refresh_token_reused",
+            Self::PasswordNeeded { .. } => "password_needed",
+            Self::AccountDeleted {} => "account_deleted",
+        }
+    }
+
+    /// Renders subject, text and HTML.
+    ///
+    /// # Errors
+    /// A broken override.
+    pub fn render(&self, templates: &Templates, product: &str) -> Result<Rendered, minijinja::Error> {
+        let kind = self.kind();
+        let mut context = json!({ "product": one_line(product), "mail": self });
+        let whole = templates.render(&format!("mail/{kind}.txt"), &context)?;
+        let (subject, text) = split(&whole).ok_or_else(|| no_subject(kind))?;
+        context["subject"] = json!(subject);
+        let html = templates.render(&format!("mail/{kind}.html"), &context)?;
+        Ok(Rendered { subject, text: text.to_owned(), html })
+    }
+
+    /// One of each, to try the templates with.
+    pub fn samples() -> [Self; 11] {
+        let link = || "https://auth.example.com/page?token=sample".to_owned();
+        let at = || "2026-01-01T00:00:00Z".to_owned();
+        let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
+        [
+            Self::VerifyEmail { link: link(), code: "123456".into(), link_hours: 24, code_minutes: 30 },
+            Self::AccountExists { reset_link: link() },
+            Self::Welcome {},
+            Self::PasswordReset { link: link(), minutes: 30 },
+            Self::PasswordChanged { at: at(), ip: ip(), device: device() },
+            Self::EmailChangeConfirm { link: link(), hours: 24 },
+            Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
+            Self::EmailChangeUndone {},
+            Self::RefreshTokenReused { at: at(), ip: ip(), device: device() },
+            Self::PasswordNeeded { link: link(), minutes: 30 },
+            Self::AccountDeleted {},
+        ]
+    }
+}
+
+/// Subject and text of a rendered `.txt`.
+fn split(whole: &str) -> Option<(String, &str)> {
+    let (first, text) = whole.split_once('\n')?;
+    let subject = one_line(first.strip_prefix("Subject:")?);
+    (!subject.is_empty()).then(|| (subject, text.trim_start_matches(['\r', '\n'])))
+}
+
+fn no_subject(kind: &str) -> minijinja::Error {
+    let detail = format!("mail/{kind}.txt must begin with a line \"Subject: …\" and go on below it");
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, detail)
+}
+
+/// What goes into a header has no line breaks and no other controls, so that it cannot become two headers.
+pub(super) fn one_line(text: &str) -> String {
+    let spaced = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,6 @@
+//! The `hallpass` binary.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hallpass::cli::main()
+}

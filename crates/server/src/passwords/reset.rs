@@ -1,0 +1,79 @@
+//! Reset by a mailed link. Known and unknown addresses run the same statements.
+use super::{Context, changed_message, check_rules, hash};
+use crate::app::App;
+use crate::audit::{self, Event, Kind};
+use crate::codes::{self, Found, Issue, Purpose};
+use crate::error::{Code, Error, Result};
+use crate::hashing::Password;
+use crate::mail::{self, Message};
+use crate::names::Email;
+use crate::sessions;
+use crate::users;
+use crate::web::Client;
+
+/// Sends a reset link to the address if it has an account; nobody but the mailbox learns whether.
+pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
+    let now = app.now();
+    let user = users::find_by_email(&app.db, email).await?.filter(|user| user.disabled_at.is_none());
+    let allowed = mail::may_send(app, &email.typed, now).await?;
+    let mut tx = app.db.begin().await?;
+    let issue = Issue {
+        purpose: Purpose::ResetPassword,
+        user: user.as_ref().map(|user| user.id).filter(|_| allowed),
+        subject: None,
+        code: None,
+        client: None,
+        ttl: app.config.codes.reset_ttl,
+    };
+    let secret = codes::issue(app, &mut tx, &issue, now).await?;
+    let link = format!("{}/password/reset?token={}", app.public_url, secret.expose());
+    let message = Message::PasswordReset { link, minutes: app.config.codes.reset_ttl.as_secs() / 60 };
+    let recipient = user.as_ref().map(|user| user.email.as_str()).filter(|_| allowed);
+    mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
+    let event = Event::new(Kind::PasswordResetRequested, client);
+    let event = match &user {
+        Some(user) => event.user(user.id),
+        None => event.identifier(&email.normalised),
+    };
+    audit::record(app, &mut tx, event, now).await?;
+    mail::commit(app, tx).await
+}
+
+/// Whom a reset or first-password token belongs to.
+///
+/// # Errors
+/// [`Code::InvalidToken`].
+pub(super) async fn peek(app: &App, token: &str) -> Result<Found> {
+    let now = app.now();
+    match codes::peek(&app.db, Purpose::ResetPassword, token, now).await {
+        Err(error) if error.code == Code::InvalidToken => {
+            codes::peek(&app.db, Purpose::SetPassword, token, now).await
+        }
+        other => other,
+    }
+}
+
+/// Sets a new password by a mailed link; all sessions end, nobody is signed in.
+///
+/// # Errors
+/// [`Code::InvalidToken`], [`Code::ValidationFailed`] (the link stays good), [`Code::Busy`].
+pub async fn reset(app: &App, client: &Client, token: &str, password: Password) -> Result<()> {
+    let found = peek(app, token).await?;
+    let invalid = || Error::new(Code::InvalidToken);
+    let user = users::find(&app.db, found.user).await?.ok_or_else(invalid)?;
+    check_rules(app, "password", &password, &Context::of(&user))?;
+    let hash = hash(app, password).await?;
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    codes::take(&mut tx, &found, now).await?;
+    let user = users::find_in(&mut tx, found.user).await?.filter(|user| user.disabled_at.is_none());
+    let user = user.ok_or_else(invalid)?;
+    users::set_password(&mut tx, user.id, &hash, now).await?;
+    // Whoever holds the mailed link has proven the mailbox.
+    users::verify_email(&mut tx, user.id, now).await?;
+    sessions::revoke_all(&mut tx, user.id, None, "password_reset", now).await?;
+    codes::kill_all(&mut tx, user.id).await?;
+    audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now).await?;
+    mail::enqueue(app, &mut tx, &user.email, &changed_message(client, now), now).await?;
+    mail::commit(app, tx).await
+}

@@ -1,0 +1,111 @@
+//! Access tokens: RFC 9068 JWTs, verified strictly (RFC 8725). They name a session; whether it lives is not theirs to say.
+use super::Session;
+use crate::app::Inner;
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::ids::SessionId;
+use crate::users::User;
+use data_encoding::BASE64URL_NOPAD;
+use hallpass_crypto::jwt::{self, Expectation, JwtError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// `typ` of an access token (RFC 9068 2.1).
+const TYPE: &str = "at+jwt";
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: String,
+    aud: &'a str,
+    exp: i64,
+    iat: i64,
+    nbf: i64,
+    jti: String,
+    sid: String,
+    r#gen: u32,
+    client_id: &'a str,
+    roles: &'a [String],
+    amr: Vec<&'a str>,
+    auth_time: i64,
+    email: &'a str,
+    email_verified: bool,
+}
+
+/// What an access token says of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The session.
+    pub session: SessionId,
+    /// The generation that it was issued with.
+    pub generation: u32,
+}
+
+/// Signs an access token for a session.
+///
+/// # Errors
+/// [`Code::Internal`] when no key is loaded.
+pub fn issue(app: &Inner, session: &Session, user: &User, now: Timestamp) -> Result<String> {
+    let life = i64::try_from(app.config.sessions.access_ttl.as_secs()).unwrap_or(i64::MAX);
+    // Never beyond the session itself.
+    let exp = now.seconds().saturating_add(life).min(session.absolute_expires_at.seconds());
+    let claims = Claims {
+        iss: &app.public_url,
+        sub: user.id.to_string(),
+        aud: &app.audience,
+        exp,
+        iat: now.seconds(),
+        nbf: now.seconds(),
+        jti: BASE64URL_NOPAD.encode(&app.random_bytes::<16>()),
+        sid: session.id.to_string(),
+        r#gen: session.generation,
+        client_id: &session.client_id,
+        roles: &user.roles,
+        amr: session.amr.split(' ').collect(),
+        auth_time: session.auth_time.seconds(),
+        email: &user.email,
+        email_verified: user.email_verified_at.is_some(),
+    };
+    let json = serde_json::to_vec(&claims).map_err(Error::internal)?;
+    let keys = app.signing.current();
+    let key = keys.active.as_ref().ok_or_else(|| Error::internal("no signing key is loaded"))?;
+    key.sign(TYPE, &json).map_err(Error::internal)
+}
+
+/// Verifies an access token and returns what it names.
+///
+/// # Errors
+/// [`Code::TokenExpired`], [`Code::Unauthenticated`].
+pub fn verify(app: &Inner, token: &str, now: Timestamp) -> Result<Named> {
+    let keys = app.signing.current();
+    let claims = jwt::verify_with(token, |kid| keys.verifying.get(kid), &expectation(app, now));
+    named(claims)
+}
+
+/// As [`verify`], for ending a session: an expired token still names it.
+///
+/// # Errors
+/// [`Code::Unauthenticated`].
+pub fn verify_ignoring_expiry(app: &Inner, token: &str, now: Timestamp) -> Result<Named> {
+    let keys = app.signing.current();
+    let all: Vec<_> = keys.verifying.values().collect();
+    named(jwt::verify_ignoring_expiry(token, &all, &expectation(app, now)))
+}
+
+fn expectation(app: &Inner, now: Timestamp) -> Expectation<'_> {
+    let leeway = i64::try_from(app.config.sessions.leeway.as_secs()).unwrap_or(0);
+    Expectation { typ: TYPE, issuer: &app.public_url, audience: &app.audience, now: now.seconds(), leeway }
+}
+
+fn named(claims: Result<Map<String, Value>, JwtError>) -> Result<Named> {
+    let claims = claims.map_err(|error| match error {
+        JwtError::Expired => Error::new(Code::TokenExpired),
+        other => Error::new(Code::Unauthenticated).caused_by(other),
+    })?;
+    let session = claims.get("sid").and_then(Value::as_str).and_then(SessionId::parse);
+    let generation = claims.get("gen").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+    match (session, generation) {
+        (Some(session), Some(generation)) => Ok(Named { session, generation }),
+        _ => Err(Error::new(Code::Unauthenticated).caused_by("the token names no session")),
+    }
+}

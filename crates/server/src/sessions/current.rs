@@ -1,0 +1,82 @@
+//! The caller of a route that needs a live session.
+use super::access::{self, Named};
+use super::{SEEN_EVERY, Session, store};
+use crate::app::{App, Inner};
+use crate::clock::Timestamp;
+use crate::cookies::Cookie;
+use crate::error::{Code, Error, Result};
+use crate::presence::Seen;
+use crate::users::User;
+use crate::web::client::bearer;
+use crate::web::csrf;
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+/// How the caller proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// `Authorization: Bearer`: no other site's page can send it.
+    Bearer,
+    /// The access cookie: unsafe methods need a CSRF token.
+    Cookie,
+}
+
+/// A live session and its user. As an extractor it is what guards a route.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// Who.
+    pub user: User,
+    /// In which session.
+    pub session: Session,
+    /// Proven how.
+    pub credential: Credential,
+}
+
+impl FromRequestParts<App> for Current {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let now = app.now();
+        let (token, credential) = credential(app, &parts.headers)?;
+        let named = access::verify(app, token, now)?;
+        let current = live(app, named, credential, now).await?;
+        if credential == Credential::Cookie {
+            csrf::check_token(app, &parts.method, &parts.headers, &current.session.id.to_string())?;
+        }
+        note(app, named, &current.session, now);
+        Ok(current)
+    }
+}
+
+/// The access token that came; the header wins over the cookie.
+pub(super) fn credential<'h>(app: &Inner, headers: &'h HeaderMap) -> Result<(&'h str, Credential)> {
+    if let Some(token) = bearer(headers)? {
+        return Ok((token, Credential::Bearer));
+    }
+    let cookie = app.cookies.read(headers, Cookie::Access)?;
+    cookie.map(|token| (token, Credential::Cookie)).ok_or_else(|| Error::new(Code::Unauthenticated))
+}
+
+/// Asks the database whether the session lives: this is what makes a revocation count on the very next request.
+async fn live(app: &App, named: Named, credential: Credential, now: Timestamp) -> Result<Current> {
+    let found = store::with_user(&mut &app.db, named.session).await?;
+    let Some((session, user)) = found else {
+        return Err(Error::new(Code::SessionRevoked));
+    };
+    if session.revoked_at.is_some() || user.disabled_at.is_some() {
+        return Err(Error::new(Code::SessionRevoked));
+    }
+    if session.expires_at <= now {
+        return Err(Error::new(Code::SessionExpired));
+    }
+    Ok(Current { user, session, credential })
+}
+
+/// Notes that a token of this generation has arrived, and the use of the session, both written later in batches.
+fn note(app: &Inner, named: Named, session: &Session, now: Timestamp) {
+    let confirms = named.generation == session.generation && session.confirmed_at.is_none();
+    if confirms || session.last_seen_at.plus(SEEN_EVERY) <= now {
+        app.presence.note(session.id, Seen { generation: named.generation, at: now });
+    }
+}

@@ -1,0 +1,112 @@
+//! How tokens travel to the client: in the body, in cookies, or one of each.
+use super::{Issued, Session};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::cookies::{Cookie, SetCookies};
+use crate::web::{Fields, csrf};
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// Where the tokens go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Refresh token in an HttpOnly cookie, access token in the body.
+    Cookie,
+    /// Both in HttpOnly cookies.
+    Cookies,
+    /// Both in the body.
+    Body,
+}
+
+impl Delivery {
+    const NAMES: [(&'static str, Self); 3] =
+        [("cookie", Self::Cookie), ("cookies", Self::Cookies), ("body", Self::Body)];
+
+    /// The name on the wire and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Cookies => "cookies",
+            Self::Body => "body",
+        }
+    }
+
+    /// From the name in the database.
+    pub fn from_name(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Cookie, |(_, delivery)| *delivery)
+    }
+
+    /// The optional field `tokenDelivery`.
+    pub fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.choice("tokenDelivery", &Self::NAMES, Self::Cookie)
+    }
+}
+
+/// The token part of an answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenBody {
+    /// Access token, unless it went into a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<String>,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Life of the access token in seconds.
+    pub expires_in: u64,
+    /// Refresh token, only with `tokenDelivery: "body"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// To be sent as `x-csrf-token` with unsafe calls that authenticate by cookie.
+    pub csrf_token: String,
+}
+
+/// Sorts tokens into body and cookies.
+pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -> (SetCookies, TokenBody) {
+    let Issued { session, access, refresh } = issued;
+    let access_life = app.config.sessions.access_ttl;
+    let life = remaining(session, now);
+    let csrf_token = csrf::mint(app, &session.id.to_string());
+    let mut cookies = SetCookies::default();
+    if delivery != Delivery::Body {
+        cookies.add(app.cookies.set(Cookie::Refresh, refresh, life));
+        cookies.add(app.cookies.set(Cookie::Csrf, &csrf_token, remaining_absolute(session, now)));
+    }
+    if delivery == Delivery::Cookies {
+        cookies.add(app.cookies.set(Cookie::Access, access, access_life));
+    }
+    let body = TokenBody {
+        access_token: (delivery != Delivery::Cookies).then(|| access.clone()),
+        token_type: "Bearer",
+        expires_in: access_life.as_secs(),
+        refresh_token: (delivery == Delivery::Body).then(|| refresh.clone()),
+        csrf_token,
+    };
+    (cookies, body)
+}
+
+/// The CSRF token of a session and its cookie, which lives as long as the session.
+pub(super) fn csrf_cookie(app: &App, session: &Session, now: Timestamp) -> (SetCookies, String) {
+    let token = csrf::mint(app, &session.id.to_string());
+    let mut cookies = SetCookies::default();
+    cookies.add(app.cookies.set(Cookie::Csrf, &token, remaining_absolute(session, now)));
+    (cookies, token)
+}
+
+/// Removes the session's cookies from the client.
+pub fn clear_cookies(app: &App) -> SetCookies {
+    SetCookies::clear_session(&app.cookies)
+}
+
+fn remaining(session: &Session, now: Timestamp) -> Duration {
+    between(now, session.expires_at)
+}
+
+fn remaining_absolute(session: &Session, now: Timestamp) -> Duration {
+    between(now, session.absolute_expires_at)
+}
+
+fn between(now: Timestamp, end: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(end.micros().saturating_sub(now.micros())).unwrap_or(0))
+}

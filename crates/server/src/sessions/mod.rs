@@ -1,0 +1,272 @@
+//! Sessions: one sign-in on one device, one chain of refresh tokens.
+//!
+//! Invariants: only `login` starts sessions; the fact that a session ended is in the database before anybody is
+//! answered, and every check of an access token reads it; a token is stored only as a hash, its successor only sealed
+//! under it.
+pub mod access;
+mod current;
+mod deliver;
+pub mod device;
+mod ending;
+mod routes;
+mod store;
+mod tokens;
+
+pub use current::{Credential, Current};
+pub use deliver::{Delivery, TokenBody, clear_cookies, deliver};
+pub use ending::{end_all, end_one, log_out};
+pub use routes::{Said, routes};
+pub use tokens::{Refreshed, rotate};
+
+use crate::app::{App, Inner};
+use crate::audit::{self, Event, Kind};
+use crate::clock::Timestamp;
+use crate::config::OnLimit;
+use crate::db::{Statements, Tx};
+use crate::error::{Code, Error, Result};
+use crate::ids::{SessionId, UserId};
+use crate::users::User;
+use crate::web::Client;
+use hallpass_crypto::secret::RefreshToken;
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// The one client until others can be registered.
+pub const FIRST_PARTY: &str = "first-party";
+/// A session's last use is written at most this often.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+/// A session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Id; `sid` of tokens.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Which application.
+    pub client_id: String,
+    /// How often its refresh token was rotated.
+    pub generation: u32,
+    /// When something issued with this generation was first seen.
+    pub confirmed_at: Option<Timestamp>,
+    /// How its tokens travel.
+    pub delivery: Delivery,
+    /// Methods of the sign-in (RFC 8176), separated by spaces.
+    pub amr: String,
+    /// The latest proof of identity.
+    pub auth_time: Timestamp,
+    /// From which address it began.
+    pub ip: String,
+    /// With which program it began.
+    pub user_agent: Option<String>,
+    /// What its owner calls the device.
+    pub device_name: Option<String>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used, give or take a minute.
+    pub last_seen_at: Timestamp,
+    /// When it ends if it is not used.
+    pub expires_at: Timestamp,
+    /// When it ends in any case.
+    pub absolute_expires_at: Timestamp,
+    /// When it was ended.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A session as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    /// Id.
+    pub id: String,
+    /// Whether it is the one that asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<bool>,
+    /// From which address it began.
+    pub ip: String,
+    /// With which program it began.
+    pub user_agent: Option<String>,
+    /// The program, parsed.
+    pub device: device::Device,
+    /// What its owner calls the device.
+    pub device_name: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339, give or take a minute.
+    pub last_seen_at: String,
+    /// RFC 3339.
+    pub expires_at: String,
+    /// Methods of the sign-in (RFC 8176).
+    pub amr: Vec<String>,
+}
+
+impl Session {
+    /// What the owner sees.
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            id: self.id.to_string(),
+            current: None,
+            ip: self.ip.clone(),
+            user_agent: self.user_agent.clone(),
+            device: device::parse(self.user_agent.as_deref().unwrap_or_default()),
+            device_name: self.device_name.clone(),
+            created_at: self.created_at.rfc3339(),
+            last_seen_at: self.last_seen_at.rfc3339(),
+            expires_at: self.expires_at.rfc3339(),
+            amr: self.amr.split(' ').map(str::to_owned).collect(),
+        }
+    }
+
+    /// Whether the latest proof of identity is fresh enough for changes of credentials.
+    ///
+    /// # Errors
+    /// [`Code::ReauthenticationRequired`].
+    pub fn require_fresh(&self, app: &Inner, now: Timestamp) -> Result<()> {
+        if self.auth_time.plus(app.config.sessions.reauthentication_window) > now {
+            return Ok(());
+        }
+        Err(Error::new(Code::ReauthenticationRequired))
+    }
+}
+
+/// What a sign-in brings.
+pub struct Start<'a> {
+    /// Who.
+    pub user: &'a User,
+    /// From where.
+    pub client: &'a Client,
+    /// How (RFC 8176), separated by spaces.
+    pub amr: &'static str,
+    /// How tokens travel.
+    pub delivery: Delivery,
+    /// What the owner calls the device.
+    pub device_name: Option<&'a str>,
+}
+
+/// A session with the tokens that open it.
+pub struct Issued {
+    /// The session.
+    pub session: Session,
+    /// Access token (RFC 9068).
+    pub access: String,
+    /// Refresh token, to be shown once.
+    pub refresh: String,
+}
+
+/// Starts a session, within the limit of sessions. Only `login` calls this.
+///
+/// # Errors
+/// [`Code::SessionLimitReached`].
+pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) -> Result<Issued> {
+    make_room(app, tx, start, now).await?;
+    let id = SessionId::new(now, &*app.random);
+    let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
+    let settings = &app.config.sessions;
+    let absolute_expires_at = now.plus(settings.absolute_ttl);
+    let session = Session {
+        id,
+        user_id: start.user.id,
+        client_id: FIRST_PARTY.into(),
+        generation: 0,
+        confirmed_at: None,
+        delivery: start.delivery,
+        amr: start.amr.into(),
+        auth_time: now,
+        ip: start.client.ip.to_string(),
+        user_agent: start.client.agent.clone(),
+        device_name: start.device_name.map(str::to_owned),
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.plus(settings.refresh_ttl).min(absolute_expires_at),
+        absolute_expires_at,
+        revoked_at: None,
+    };
+    store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
+    let access = access::issue(app, &session, start.user, now)?;
+    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh) })
+}
+
+/// Ends the oldest sessions beyond `max_per_user`, or refuses.
+async fn make_room(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) -> Result<()> {
+    let limit = app.config.sessions.max_per_user as usize;
+    if limit == 0 {
+        return Ok(());
+    }
+    let live = store::live_of_user(tx, start.user.id, now).await?;
+    if live.len() < limit {
+        return Ok(());
+    }
+    if app.config.sessions.on_limit == OnLimit::Reject {
+        return Err(Error::new(Code::SessionLimitReached));
+    }
+    for session in live.iter().take(live.len() + 1 - limit) {
+        store::revoke(tx, session.id, "session_limit", now).await?;
+        let event = Event::new(Kind::SessionsRevoked, start.client).user(start.user.id).session(session.id);
+        audit::record(app, tx, event.detail(serde_json::json!({ "reason": "session_limit" })), now).await?;
+    }
+    Ok(())
+}
+
+/// The live sessions of a user, oldest first.
+pub async fn live(mut db: impl Statements, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
+    Ok(store::live_of_user(&mut db, user, now).await?)
+}
+
+/// One live session of a user.
+pub async fn find(
+    mut db: impl Statements,
+    user: UserId,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<Option<Session>> {
+    let found = store::find(&mut db, id).await?;
+    Ok(found.filter(|session| {
+        session.user_id == user && session.revoked_at.is_none() && session.expires_at > now
+    }))
+}
+
+/// One live session, whoever's it is: for operators.
+pub async fn find_live(mut db: impl Statements, id: SessionId, now: Timestamp) -> Result<Option<Session>> {
+    let found = store::find(&mut db, id).await?;
+    Ok(found.filter(|session| session.revoked_at.is_none() && session.expires_at > now))
+}
+
+/// Ends one session, if it was live. Returns whether it was.
+pub async fn revoke(tx: &mut Tx, id: SessionId, reason: &'static str, now: Timestamp) -> Result<bool> {
+    Ok(store::revoke(tx, id, reason, now).await?)
+}
+
+/// Ends all sessions of a user but one; returns how many were live.
+pub async fn revoke_all(
+    tx: &mut Tx,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: &'static str,
+    now: Timestamp,
+) -> Result<u64> {
+    Ok(store::revoke_all(tx, user, except, reason, now).await?)
+}
+
+/// Notes a fresh proof of identity.
+pub async fn set_auth_time(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
+    Ok(store::set_auth_time(tx, id, now).await?)
+}
+
+/// Writes what this node saw since the last call: last use, and that a generation's tokens have arrived.
+pub async fn flush_presence(app: &App) -> Result<()> {
+    let sightings = app.presence.take();
+    for chunk in sightings.chunks(200) {
+        let mut tx = app.db.begin().await?;
+        for (session, seen) in chunk {
+            store::seen(&mut tx, *session, *seen).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Removes sessions that expired before an instant, a batch at a time; returns how many.
+pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    Ok(store::purge(tx, before).await?)
+}

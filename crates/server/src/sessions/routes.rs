@@ -1,0 +1,236 @@
+//! Refresh, logout, the list of sessions, CSRF.
+use super::current::credential;
+use super::deliver::{Delivery, TokenBody, clear_cookies, deliver};
+use super::{Current, SessionView, access, find, live, tokens};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::cookies::{Cookie, SetCookies};
+use crate::error::{Code, Error, Problem, Result};
+use crate::ids::SessionId;
+use crate::sessions;
+use crate::web::client::bearer;
+use crate::web::{Client, Fields, FromFields, MaybeBody, csrf};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse, Response};
+use hallpass_crypto::secret::RefreshToken;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+        .routes(routes!(logout_all))
+        .routes(routes!(list, end_others))
+        .routes(routes!(one, end_one))
+        .routes(routes!(csrf_token))
+}
+
+/// A refresh token in the body, for clients without cookies.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct RefreshRequest {
+    /// Wins over the cookie.
+    refresh_token: Option<String>,
+}
+
+impl FromFields for RefreshRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { refresh_token: fields.optional_token("refreshToken") })
+    }
+}
+
+/// A sentence for people.
+#[derive(Serialize, ToSchema)]
+pub struct Said {
+    /// What happened.
+    pub message: &'static str,
+}
+
+/// How many sessions were ended.
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {
+    /// What happened.
+    message: &'static str,
+    /// Number of sessions.
+    revoked: u64,
+}
+
+/// Own sessions.
+#[derive(Serialize, ToSchema)]
+pub struct SessionList {
+    /// Newest first.
+    sessions: Vec<SessionView>,
+}
+
+/// One own session.
+#[derive(Serialize, ToSchema)]
+pub struct OneSession {
+    /// The session.
+    session: SessionView,
+}
+
+/// A CSRF token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CsrfToken {
+    /// To be sent as `x-csrf-token`.
+    csrf_token: String,
+}
+
+/// Trades the refresh token for the next one.
+#[utoipa::path(post, path = "/api/v1/refresh", tag = "sessions", request_body = Option<RefreshRequest>, responses(
+    (status = 200, description = "New tokens", body = TokenBody),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+async fn refresh(
+    State(app): State<App>,
+    client: Client,
+    headers: HeaderMap,
+    MaybeBody(request): MaybeBody<RefreshRequest>,
+) -> Result<Response> {
+    csrf::check_origin(&app, &headers)?;
+    let from_body = request.refresh_token.is_some();
+    let presented = match &request.refresh_token {
+        Some(token) => Some(token.as_str()),
+        None => app.cookies.read(&headers, Cookie::Refresh)?,
+    };
+    let rotated = match presented {
+        Some(token) => tokens::rotate(&app, token, &client).await,
+        None => Err(Error::new(Code::InvalidRefreshToken)),
+    };
+    let issued = match rotated {
+        Ok(refreshed) => refreshed.0,
+        Err(error) if error.code.describe().0 == 401 => {
+            return Ok((clear_cookies(&app), error).into_response());
+        }
+        Err(error) => return Err(error),
+    };
+    let delivery = match (from_body, issued.session.delivery) {
+        (true, _) => Delivery::Body,
+        (false, Delivery::Body) => Delivery::Cookie,
+        (false, chosen) => chosen,
+    };
+    let (cookies, body) = deliver(&app, &issued, delivery, app.now());
+    Ok((cookies, Json(body)).into_response())
+}
+
+/// Ends the caller's session. Works with an expired access token, and again and again.
+#[utoipa::path(post, path = "/api/v1/logout", tag = "sessions", request_body = Option<RefreshRequest>, responses(
+    (status = 200, body = Said), (status = 400, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+async fn logout(
+    State(app): State<App>,
+    client: Client,
+    method: Method,
+    headers: HeaderMap,
+    MaybeBody(request): MaybeBody<RefreshRequest>,
+) -> Result<(SetCookies, Json<Said>)> {
+    csrf::check_origin(&app, &headers)?;
+    let now = app.now();
+    if let Some((session, needs_csrf)) = named_session(&app, &headers, &request, now)? {
+        if needs_csrf {
+            csrf::check_token(&app, &method, &headers, &session.to_string())?;
+        }
+        sessions::log_out(&app, session, &client, now).await?;
+    }
+    Ok((clear_cookies(&app), Json(Said { message: "Signed out." })))
+}
+
+/// The session that a logout is about, and whether a cookie named it: from the body, the header, or a cookie.
+fn named_session(
+    app: &App,
+    headers: &HeaderMap,
+    request: &RefreshRequest,
+    now: Timestamp,
+) -> Result<Option<(SessionId, bool)>> {
+    let of_refresh = |token: &str| {
+        let token = RefreshToken::parse(token, &app.secrets.refresh);
+        token.map(|token| SessionId(uuid::Uuid::from_bytes(token.session)))
+    };
+    let of_access =
+        |token: &str| access::verify_ignoring_expiry(app, token, now).ok().map(|named| named.session);
+    if let Some(token) = &request.refresh_token {
+        return Ok(of_refresh(token).map(|session| (session, false)));
+    }
+    if let Some(session) = bearer(headers)?.and_then(of_access) {
+        return Ok(Some((session, false)));
+    }
+    if let Some(session) = app.cookies.read(headers, Cookie::Refresh)?.and_then(of_refresh) {
+        return Ok(Some((session, true)));
+    }
+    let access = credential(app, headers).ok().and_then(|(token, _)| of_access(token));
+    Ok(access.map(|session| (session, true)))
+}
+
+/// Ends all sessions of the caller.
+#[utoipa::path(post, path = "/api/v1/logout-all", tag = "sessions", security(("bearer" = [])), responses(
+    (status = 200, body = Revoked), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+async fn logout_all(
+    State(app): State<App>,
+    client: Client,
+    current: Current,
+) -> Result<(SetCookies, Json<Revoked>)> {
+    let revoked = sessions::end_all(&app, &current, &client, None).await?;
+    Ok((clear_cookies(&app), Json(Revoked { message: "All sessions were ended.", revoked })))
+}
+
+/// Own sessions, newest first.
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", security(("bearer" = [])), responses(
+    (status = 200, body = SessionList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+async fn list(State(app): State<App>, current: Current) -> Result<Json<SessionList>> {
+    let mut live = live(&app.db, current.user.id, app.now()).await?;
+    live.reverse();
+    let sessions = live.iter().map(|session| view(session, &current)).collect();
+    Ok(Json(SessionList { sessions }))
+}
+
+fn view(session: &sessions::Session, current: &Current) -> SessionView {
+    SessionView { current: Some(session.id == current.session.id), ..session.view() }
+}
+
+/// Ends all other sessions of the caller.
+#[utoipa::path(delete, path = "/api/v1/sessions", tag = "sessions", security(("bearer" = [])), responses(
+    (status = 200, body = Revoked), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+async fn end_others(State(app): State<App>, client: Client, current: Current) -> Result<Json<Revoked>> {
+    let revoked = sessions::end_all(&app, &current, &client, Some(current.session.id)).await?;
+    Ok(Json(Revoked { message: "The other sessions were ended.", revoked }))
+}
+
+/// One own session.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}", tag = "sessions", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = OneSession), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+async fn one(State(app): State<App>, current: Current, Path(id): Path<String>) -> Result<Json<OneSession>> {
+    let id = SessionId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
+    let session = find(&app.db, current.user.id, id, app.now()).await?;
+    let session = session.ok_or_else(|| Error::new(Code::NotFound))?;
+    Ok(Json(OneSession { session: view(&session, &current) }))
+}
+
+/// Ends one own session.
+#[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "sessions", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+async fn end_one(
+    State(app): State<App>,
+    client: Client,
+    current: Current,
+    Path(id): Path<String>,
+) -> Result<(SetCookies, Json<Said>)> {
+    let id = SessionId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
+    sessions::end_one(&app, &current, id, &client).await?;
+    let cookies = if id == current.session.id { clear_cookies(&app) } else { SetCookies::default() };
+    Ok((cookies, Json(Said { message: "The session was ended." })))
+}
+
+/// The CSRF token of the caller's session.
+#[utoipa::path(get, path = "/api/v1/csrf", tag = "sessions", security(("bearer" = [])), responses(
+    (status = 200, body = CsrfToken), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+async fn csrf_token(State(app): State<App>, current: Current) -> (SetCookies, Json<CsrfToken>) {
+    let (cookie, csrf_token) = super::deliver::csrf_cookie(&app, &current.session, app.now());
+    (cookie, Json(CsrfToken { csrf_token }))
+}

@@ -1,0 +1,221 @@
+//! Rows of `sessions`.
+use super::{Delivery, Session};
+use crate::clock::Timestamp;
+use crate::db::{DbError, Row, Statements};
+use crate::ids::{SessionId, UserId};
+use crate::presence::Seen;
+use crate::users::User;
+use hallpass_crypto::rotation::{Chain, Origin};
+
+type Result<T> = std::result::Result<T, DbError>;
+
+fn number(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn session(row: &mut Row) -> Result<Session> {
+    Ok(Session {
+        id: row.session_id()?,
+        user_id: row.user_id()?,
+        client_id: row.text()?,
+        generation: number(row.int()?),
+        confirmed_at: row.maybe_time()?,
+        delivery: Delivery::from_name(&row.text()?),
+        amr: row.text()?,
+        auth_time: row.time()?,
+        ip: row.text()?,
+        user_agent: row.maybe_text()?,
+        device_name: row.maybe_text()?,
+        created_at: row.time()?,
+        last_seen_at: row.time()?,
+        expires_at: row.time()?,
+        absolute_expires_at: row.time()?,
+        revoked_at: row.maybe_time()?,
+    })
+}
+
+pub(super) async fn insert(
+    db: &mut impl Statements,
+    session: &Session,
+    token_hash: &[u8; 32],
+    origin: &Origin,
+) -> Result<()> {
+    let sql = "insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network,
+         rotated_agent, delivery, amr, auth_time, ip, user_agent, device_name, created_at, last_seen_at, expires_at,
+         absolute_expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15)";
+    let params = [
+        session.id.into(),
+        session.user_id.into(),
+        (&session.client_id).into(),
+        i64::from(session.generation).into(),
+        token_hash.into(),
+        session.created_at.into(),
+        (&origin.network).into(),
+        (&origin.agent).into(),
+        session.delivery.name().into(),
+        (&session.amr).into(),
+        (&session.ip).into(),
+        session.user_agent.as_deref().into(),
+        session.device_name.as_deref().into(),
+        session.expires_at.into(),
+        session.absolute_expires_at.into(),
+    ];
+    db.execute(sql, &params).await.map(drop)
+}
+
+/// What a rotation writes.
+pub(super) struct Rotation<'a> {
+    pub(super) id: SessionId,
+    pub(super) presented_hash: [u8; 32],
+    pub(super) successor_hash: [u8; 32],
+    pub(super) handover: &'a [u8],
+    pub(super) origin: &'a Origin,
+    pub(super) idle_until: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+/// The one compare-and-set of a rotation. `None` when the presented token is not the current one of a live session.
+pub(super) async fn rotate(db: &mut impl Statements, rotation: &Rotation<'_>) -> Result<Option<Session>> {
+    let sql =
+        "update sessions set generation = generation + 1, current_hash = $3, previous_hash = current_hash,
+         handover = $4, rotated_at = $5, rotated_network = $6, rotated_agent = $7, confirmed_at = null,
+         last_seen_at = $5,
+         expires_at = case when absolute_expires_at < $8 then absolute_expires_at else $8 end
+         where id = $1 and current_hash = $2 and revoked_at is null and expires_at > $5
+         returning id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at";
+    let params = [
+        rotation.id.into(),
+        (&rotation.presented_hash).into(),
+        (&rotation.successor_hash).into(),
+        rotation.handover.into(),
+        rotation.now.into(),
+        (&rotation.origin.network).into(),
+        (&rotation.origin.agent).into(),
+        rotation.idle_until.into(),
+    ];
+    db.query_opt(sql, &params).await?.map(|mut row| session(&mut row)).transpose()
+}
+
+/// The chain of a session, for the unhappy path.
+pub(super) async fn chain(
+    db: &mut impl Statements,
+    id: SessionId,
+) -> Result<Option<(Session, Chain, Option<Vec<u8>>)>> {
+    let sql = "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at,
+         current_hash, previous_hash, rotated_at, rotated_network, rotated_agent, late_retry_generation, handover
+         from sessions where id = $1";
+    let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
+        return Ok(None);
+    };
+    let session = session(&mut row)?;
+    let chain = Chain {
+        generation: session.generation,
+        confirmed_at: session.confirmed_at.map(Timestamp::micros),
+        current_hash: row.digest()?,
+        previous_hash: row.maybe_digest()?,
+        rotated_at: row.int()?,
+        rotated_from: Origin { network: row.text()?, agent: row.text()? },
+        late_retry_generation: row.maybe_int()?.map(number),
+    };
+    Ok(Some((session, chain, row.maybe_bytes()?)))
+}
+
+/// Notes a late retry, unless the generation has moved on or was seen meanwhile.
+pub(super) async fn late_retry(db: &mut impl Statements, id: SessionId, generation: u32) -> Result<bool> {
+    let sql = "update sessions set late_retry_generation = $2
+         where id = $1 and generation = $2 and confirmed_at is null and revoked_at is null";
+    Ok(db.execute(sql, &[id.into(), i64::from(generation).into()]).await? == 1)
+}
+
+pub(super) async fn seen(db: &mut impl Statements, id: SessionId, seen: Seen) -> Result<()> {
+    let sql = "update sessions set
+         last_seen_at = case when last_seen_at < $2 then $2 else last_seen_at end,
+         confirmed_at = case when generation = $3 and confirmed_at is null then $2 else confirmed_at end
+         where id = $1 and revoked_at is null";
+    db.execute(sql, &[id.into(), seen.at.into(), i64::from(seen.generation).into()]).await.map(drop)
+}
+
+pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {
+    let sql =
+        "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at
+         from sessions where id = $1";
+    db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
+}
+
+/// A session with its user: what every check of an access token reads.
+pub(super) async fn with_user(db: &mut impl Statements, id: SessionId) -> Result<Option<(Session, User)>> {
+    let sql = "select s.id, s.user_id, s.client_id, s.generation, s.confirmed_at, s.delivery, s.amr, s.auth_time, s.ip,
+         s.user_agent, s.device_name, s.created_at, s.last_seen_at, s.expires_at, s.absolute_expires_at, s.revoked_at,
+         u.email, u.email_normalised, u.email_verified_at, u.username, u.name, u.roles, u.disabled_at, u.created_at,
+         u.last_login_at, case when u.password_hash is null then 0 else 1 end
+         from sessions s join users u on u.id = s.user_id where s.id = $1";
+    let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
+        return Ok(None);
+    };
+    let session = session(&mut row)?;
+    let user = User {
+        id: session.user_id,
+        email: row.text()?,
+        email_normalised: row.text()?,
+        email_verified_at: row.maybe_time()?,
+        username: row.maybe_text()?,
+        name: row.maybe_text()?,
+        roles: row.text()?.split(' ').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
+        disabled_at: row.maybe_time()?,
+        created_at: row.time()?,
+        last_login_at: row.maybe_time()?,
+        has_password: row.int()? == 1,
+    };
+    Ok(Some((session, user)))
+}
+
+pub(super) async fn live_of_user(
+    db: &mut impl Statements,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    let sql =
+        "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at
+         from sessions where user_id = $1 and revoked_at is null and expires_at > $2 order by created_at, id";
+    let rows = db.query(sql, &[user.into(), now.into()]).await?;
+    rows.into_iter().map(|mut row| session(&mut row)).collect()
+}
+
+pub(super) async fn revoke(
+    db: &mut impl Statements,
+    id: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update sessions set revoked_at = $3, revoked_reason = $2, handover = null
+         where id = $1 and revoked_at is null and expires_at > $3";
+    Ok(db.execute(sql, &[id.into(), reason.into(), now.into()]).await? == 1)
+}
+
+pub(super) async fn revoke_all(
+    db: &mut impl Statements,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64> {
+    let sql = "update sessions set revoked_at = $4, revoked_reason = $3, handover = null
+         where user_id = $1 and id <> $2 and revoked_at is null and expires_at > $4";
+    let except = except.map(|id| id.to_string()).unwrap_or_default();
+    db.execute(sql, &[user.into(), (&except).into(), reason.into(), now.into()]).await
+}
+
+pub(super) async fn set_auth_time(db: &mut impl Statements, id: SessionId, now: Timestamp) -> Result<bool> {
+    let sql = "update sessions set auth_time = $2 where id = $1 and revoked_at is null and expires_at > $2";
+    Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
+}
+
+pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {
+    let sql = "delete from sessions where id in (select id from sessions where expires_at < $1 limit 500)";
+    db.execute(sql, &[before.into()]).await
+}

@@ -1,0 +1,164 @@
+//! Rotation: one compare-and-set when all is well; `crypto::rotation` judges everything else.
+use super::{Issued, Session, access, revoke_all, store};
+use crate::app::App;
+use crate::audit::{self, Event, Kind};
+use crate::clock::{Timestamp, micros};
+use crate::config::OnReuse;
+use crate::db::Tx;
+use crate::error::{Code, Error, Result};
+use crate::ids::SessionId;
+use crate::mail::{self, Message};
+use crate::sessions::device;
+use crate::telemetry::Outcome;
+use crate::users::{self, User};
+use crate::web::Client;
+use hallpass_crypto::rotation::{Chain, Presented, Rules, Verdict, judge};
+use hallpass_crypto::secret::RefreshToken;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A session's next tokens.
+pub struct Refreshed(pub Issued);
+
+/// Trades a refresh token for its successor. A retry gets the same successor; reuse ends the session.
+///
+/// # Errors
+/// [`Code::InvalidRefreshToken`], [`Code::SessionRevoked`], [`Code::SessionExpired`], [`Code::RefreshTokenReused`].
+pub async fn rotate(app: &App, presented: &str, client: &Client) -> Result<Refreshed> {
+    let result = try_rotate(app, presented, client).await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(error) if error.code == Code::RefreshTokenReused => "reused",
+        Err(_) => "refused",
+    };
+    app.metrics.refreshes.get_or_create(&Outcome { outcome }).inc();
+    result
+}
+
+async fn try_rotate(app: &App, presented: &str, client: &Client) -> Result<Refreshed> {
+    let now = app.now();
+    // The MAC comes first: forgeries cost no database work and end nobody's session.
+    let token = RefreshToken::parse(presented, &app.secrets.refresh);
+    let token = token.ok_or_else(|| Error::new(Code::InvalidRefreshToken))?;
+    let successor = RefreshToken::new(token.session, token.generation.saturating_add(1), app.random_bytes());
+    let origin = client.origin();
+    let rotation = store::Rotation {
+        id: SessionId(Uuid::from_bytes(token.session)),
+        presented_hash: token.hash(),
+        successor_hash: successor.hash(),
+        handover: &token.seal_successor(&successor, app.random_bytes()),
+        origin: &origin,
+        idle_until: now.plus(app.config.sessions.refresh_ttl),
+        now,
+    };
+    let mut tx = app.db.begin().await?;
+    match store::rotate(&mut tx, &rotation).await? {
+        Some(session) => {
+            let issued = issue(app, &mut tx, session, &successor, now).await?;
+            tx.commit().await?;
+            Ok(Refreshed(issued))
+        }
+        None => not_current(app, tx, &token, client, now).await,
+    }
+}
+
+/// The presented token is genuine and not the current one of a live session.
+async fn not_current(
+    app: &App,
+    mut tx: Tx,
+    token: &RefreshToken,
+    client: &Client,
+    now: Timestamp,
+) -> Result<Refreshed> {
+    let id = SessionId(Uuid::from_bytes(token.session));
+    let Some((session, chain, handover)) = store::chain(&mut tx, id).await? else {
+        return Err(Error::new(Code::InvalidRefreshToken));
+    };
+    if session.revoked_at.is_some() {
+        return Err(Error::new(Code::SessionRevoked));
+    }
+    if session.expires_at <= now {
+        return Err(Error::new(Code::SessionExpired));
+    }
+    let chain = with_presence(app, id, chain, now);
+    let presented = Presented { generation: token.generation, hash: token.hash() };
+    match judge(&chain, &presented, &client.origin(), now.micros(), &rules(app)) {
+        Verdict::Retry => {
+            let successor = open(token, handover)?;
+            Ok(Refreshed(issue(app, &mut tx, session, &successor, now).await?))
+        }
+        Verdict::LateRetry if store::late_retry(&mut tx, id, session.generation).await? => {
+            let successor = open(token, handover)?;
+            let event = Event::new(Kind::RefreshRetriedLate, client).user(session.user_id).session(id);
+            audit::record(app, &mut tx, event, now).await?;
+            let issued = issue(app, &mut tx, session, &successor, now).await?;
+            tx.commit().await?;
+            Ok(Refreshed(issued))
+        }
+        // It became current between the two statements (another node): the client's retry will find it so.
+        Verdict::Rotate => Err(Error::new(Code::Unavailable)),
+        Verdict::LateRetry | Verdict::Reuse => reused(app, tx, &session, client, now).await,
+    }
+}
+
+fn rules(app: &App) -> Rules {
+    let settings = &app.config.sessions;
+    Rules { handover_window: micros(settings.handover_window), late_retry: settings.late_retry }
+}
+
+/// What this node has seen and not yet written counts as well.
+fn with_presence(app: &App, id: SessionId, chain: Chain, now: Timestamp) -> Chain {
+    match app.presence.of(id) {
+        Some(seen) => chain.confirmed(seen.generation, now.micros()),
+        None => chain,
+    }
+}
+
+/// The successor, sealed under the presented token.
+fn open(token: &RefreshToken, handover: Option<Vec<u8>>) -> Result<RefreshToken> {
+    let successor = handover.and_then(|sealed| token.open_successor(&sealed));
+    successor.ok_or_else(|| Error::internal("the hand-over cannot be opened by its predecessor"))
+}
+
+async fn issue(
+    app: &App,
+    tx: &mut Tx,
+    session: Session,
+    token: &RefreshToken,
+    now: Timestamp,
+) -> Result<Issued> {
+    let user = users::find_in(tx, session.user_id).await?;
+    let open = user.filter(|user| user.disabled_at.is_none());
+    let user: User = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    let access = access::issue(app, &session, &user, now)?;
+    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh) })
+}
+
+/// Ends the family, tells the owner, answers 401.
+async fn reused(
+    app: &App,
+    mut tx: Tx,
+    session: &Session,
+    client: &Client,
+    now: Timestamp,
+) -> Result<Refreshed> {
+    let reason = "refresh_token_reused";
+    let all = app.config.sessions.on_reuse == OnReuse::AllSessions;
+    if all {
+        revoke_all(&mut tx, session.user_id, None, reason, now).await?;
+    } else {
+        store::revoke(&mut tx, session.id, reason, now).await?;
+    }
+    let event = Event::new(Kind::RefreshTokenReused, client).user(session.user_id).session(session.id);
+    audit::record(app, &mut tx, event.detail(json!({ "allSessions": all })), now).await?;
+    if let Some(user) = users::find_in(&mut tx, session.user_id).await? {
+        let message = Message::RefreshTokenReused {
+            at: now.rfc3339(),
+            ip: client.ip.to_string(),
+            device: device::describe(client.agent.as_deref().unwrap_or_default()),
+        };
+        mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
+    }
+    mail::commit(app, tx).await?;
+    Err(Error::new(Code::RefreshTokenReused))
+}

@@ -1,0 +1,31 @@
+//! The signing keys in memory, parsed once. `keys/` fills them from the database and rotates them.
+use hallpass_crypto::jwk::{SigningKey, VerifyingKey};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The key that signs and all keys that verify.
+#[derive(Default)]
+pub struct KeySet {
+    /// Signs new tokens; `None` only before `keys::load`.
+    pub active: Option<SigningKey>,
+    /// Verify tokens, by key id.
+    pub verifying: HashMap<String, VerifyingKey>,
+    /// Public keys as served at `/.well-known/jwks.json`, in order of creation.
+    pub jwks: Vec<serde_json::Value>,
+}
+
+/// The current [`KeySet`], replaced whole when keys rotate.
+#[derive(Default)]
+pub struct Signing(RwLock<Arc<KeySet>>);
+
+impl Signing {
+    /// The current keys.
+    pub fn current(&self) -> Arc<KeySet> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts new keys in place.
+    pub fn replace(&self, keys: KeySet) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+}

@@ -1,0 +1,108 @@
+//! Log set-up and Prometheus metrics. One registry per [`Metrics`], so that several servers live in one test process.
+use crate::config::{LogFormat, Telemetry};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+use tracing_subscriber::EnvFilter;
+
+/// Labels of a counted request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// HTTP method.
+    pub method: String,
+    /// Route template, never the raw path.
+    pub route: String,
+    /// HTTP status.
+    pub status: u16,
+}
+
+/// A single label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// What came of it.
+    pub outcome: &'static str,
+}
+
+/// What the server counts.
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by method, route and status.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Seconds from the request's arrival to its answer.
+    pub request_seconds: Histogram,
+    /// Sign-ins by outcome.
+    pub logins: Family<Outcome, Counter>,
+    /// Refreshes by outcome: rotated, retried, reused, refused.
+    pub refreshes: Family<Outcome, Counter>,
+    /// Mails by outcome: sent, retried, given_up.
+    pub mails: Family<Outcome, Counter>,
+    /// Password hashes that wait or run.
+    pub hash_queue: Gauge,
+    /// Mails that wait for delivery.
+    pub outbox: Gauge,
+    /// Whether the last attempt at delivery worked.
+    pub mail_up: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let mut metrics = Self {
+            registry: Registry::with_prefix("hallpass"),
+            requests: Family::default(),
+            request_seconds: Histogram::new(buckets),
+            logins: Family::default(),
+            refreshes: Family::default(),
+            mails: Family::default(),
+            hash_queue: Gauge::default(),
+            outbox: Gauge::default(),
+            mail_up: Gauge::default(),
+        };
+        metrics.mail_up.set(1.0);
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("http_requests", "Requests by method, route and status", self.requests.clone());
+        registry.register("http_request_seconds", "Seconds to the answer", self.request_seconds.clone());
+        registry.register("logins", "Sign-ins by outcome", self.logins.clone());
+        registry.register("refreshes", "Refreshes by outcome", self.refreshes.clone());
+        registry.register("mails", "Mails by outcome", self.mails.clone());
+        registry.register("hash_queue", "Password hashes that wait or run", self.hash_queue.clone());
+        registry.register("outbox", "Mails that wait for delivery", self.outbox.clone());
+        registry.register("mail_up", "1 when the last delivery worked", self.mail_up.clone());
+    }
+
+    /// OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing into a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+/// Sends log lines to standard error. Called once, by the binary.
+pub fn start_logging(settings: &Telemetry) {
+    let filter = EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let result = match settings.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.try_init(),
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "logging was set up before");
+    }
+}

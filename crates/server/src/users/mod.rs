@@ -1,0 +1,273 @@
+//! People's accounts: who they are, whether they may come in. No credential is checked here.
+//!
+//! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
+//! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
+mod store;
+
+use crate::app::Inner;
+use crate::clock::Timestamp;
+use crate::db::{Statements, Tx};
+use crate::error::{Code, Error, Result};
+use crate::ids::{RowId, UserId};
+use crate::names::{Email, Username};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The role that everybody has.
+pub const ROLE_USER: &str = "user";
+/// Roles that exist without anybody defining them.
+pub const BUILT_IN_ROLES: [&str; 2] = [ROLE_USER, "admin"];
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Id; `sub` of tokens.
+    pub id: UserId,
+    /// Where mail goes.
+    pub email: String,
+    /// What is unique.
+    pub email_normalised: String,
+    /// When the mailbox was proven.
+    pub email_verified_at: Option<Timestamp>,
+    /// Public name for signing in.
+    pub username: Option<String>,
+    /// Display name.
+    pub name: Option<String>,
+    /// Whether a password is set.
+    pub has_password: bool,
+    /// Names of roles, sorted.
+    pub roles: Vec<String>,
+    /// Since when the account is closed by an operator.
+    pub disabled_at: Option<Timestamp>,
+    /// When the account came into being.
+    pub created_at: Timestamp,
+    /// The latest sign-in.
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// An account as its owner sees it. No hash, no secret, ever.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserView {
+    /// Id.
+    pub id: String,
+    /// E-mail address.
+    pub email: String,
+    /// Whether the mailbox was proven.
+    pub email_verified: bool,
+    /// Public name for signing in.
+    pub username: Option<String>,
+    /// Display name.
+    pub name: Option<String>,
+    /// Roles.
+    pub roles: Vec<String>,
+    /// Permissions that the roles hold.
+    pub permissions: Vec<String>,
+    /// `active` or `disabled`.
+    pub status: &'static str,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub last_login_at: Option<String>,
+    /// Ways to prove identity that are set up.
+    pub factors: Vec<&'static str>,
+}
+
+impl User {
+    /// What the owner sees.
+    pub fn view(&self) -> UserView {
+        UserView {
+            id: self.id.to_string(),
+            email: self.email.clone(),
+            email_verified: self.email_verified_at.is_some(),
+            username: self.username.clone(),
+            name: self.name.clone(),
+            roles: self.roles.clone(),
+            permissions: Vec::new(),
+            status: if self.disabled_at.is_some() { "disabled" } else { "active" },
+            created_at: self.created_at.rfc3339(),
+            last_login_at: self.last_login_at.map(Timestamp::rfc3339),
+            factors: if self.has_password { vec!["password"] } else { Vec::new() },
+        }
+    }
+}
+
+/// What a sign-in needs to know.
+pub struct Login {
+    /// Whose.
+    pub user: User,
+    /// PHC string.
+    pub password_hash: Option<String>,
+}
+
+/// A user to be created.
+pub struct NewUser<'a> {
+    /// Address.
+    pub email: &'a Email,
+    /// Public name.
+    pub username: Option<&'a Username>,
+    /// Display name.
+    pub name: Option<&'a str>,
+    /// PHC string.
+    pub password_hash: Option<&'a str>,
+    /// When the mailbox was proven.
+    pub email_verified_at: Option<Timestamp>,
+    /// Names of roles beyond `user`.
+    pub roles: &'a [String],
+}
+
+/// By id.
+pub async fn find(mut db: impl Statements, id: UserId) -> Result<Option<User>> {
+    Ok(store::find(&mut db, id).await?)
+}
+
+/// By id, inside a transaction.
+pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
+    Ok(store::find(tx, id).await?)
+}
+
+/// By what people type: an address when it has an `@`, else a username.
+pub async fn find_login(mut db: impl Statements, identifier: &str) -> Result<Option<Login>> {
+    if identifier.contains('@') {
+        match Email::parse(identifier) {
+            Some(email) => Ok(store::find_by_email(&mut db, &email.normalised).await?),
+            None => Ok(store::find_by_email(&mut db, "").await?),
+        }
+    } else {
+        Ok(store::find_by_username(&mut db, &identifier.trim().to_ascii_lowercase()).await?)
+    }
+}
+
+/// By address.
+pub async fn find_by_email(mut db: impl Statements, email: &Email) -> Result<Option<User>> {
+    Ok(store::find_by_email(&mut db, &email.normalised).await?.map(|login| login.user))
+}
+
+/// By id, with the password hash.
+pub async fn find_credentials(mut db: impl Statements, id: UserId) -> Result<Option<Login>> {
+    Ok(store::find_credentials(&mut db, id).await?)
+}
+
+/// Whether a username belongs to somebody else than `except`.
+pub async fn username_taken(
+    mut db: impl Statements,
+    username: &Username,
+    except: Option<UserId>,
+) -> Result<bool> {
+    let owner = store::find_by_username(&mut db, &username.normalised).await?;
+    Ok(owner.is_some_and(|owner| Some(owner.user.id) != except))
+}
+
+/// Creates a user. `None` when the address was taken meanwhile; a username that was taken is left out.
+pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp) -> Result<Option<User>> {
+    let id = UserId::new(now, &*app.random);
+    let username = match new.username {
+        Some(username) if username_taken_in(tx, username).await? => None,
+        other => other,
+    };
+    let mut roles: Vec<&str> = new.roles.iter().map(String::as_str).chain([ROLE_USER]).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    let row = store::NewRow { id, new, username, roles: &roles.join(" "), now };
+    if !store::insert(tx, &row).await? {
+        return Ok(None);
+    }
+    Ok(store::find(tx, id).await?)
+}
+
+async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {
+    Ok(store::find_by_username(tx, &username.normalised).await?.is_some())
+}
+
+/// Notes a sign-in, provided that the account is open and its password is still the one that was verified.
+pub async fn note_login(
+    tx: &mut Tx,
+    id: UserId,
+    verified_hash: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(store::note_login(tx, id, verified_hash, now).await?)
+}
+
+/// Replaces the password hash.
+pub async fn set_password(tx: &mut Tx, id: UserId, hash: &str, now: Timestamp) -> Result<()> {
+    Ok(store::set_password(tx, id, hash, now).await?)
+}
+
+/// Replaces the password hash, provided that it is still the one that was verified.
+pub async fn note_password_change(
+    tx: &mut Tx,
+    id: UserId,
+    old: &str,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(store::change_password(tx, id, old, new, now).await?)
+}
+
+/// Takes the password away, so that only the mailbox can choose the next one.
+pub async fn clear_password(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    Ok(store::clear_password(tx, id, now).await?)
+}
+
+/// Replaces an outdated hash by a better one of the same password.
+pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<()> {
+    Ok(store::upgrade_password(tx, id, old, new).await?)
+}
+
+/// Marks the mailbox as proven, if it was not.
+pub async fn verify_email(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    Ok(store::verify_email(tx, id, now).await?)
+}
+
+/// Changes the address to a proven one. `false` when it belongs to somebody.
+pub async fn change_email(tx: &mut Tx, id: UserId, email: &Email, now: Timestamp) -> Result<bool> {
+    if store::find_by_email(tx, &email.normalised).await?.is_some_and(|owner| owner.user.id != id) {
+        return Ok(false);
+    }
+    Ok(store::change_email(tx, id, email, now).await?)
+}
+
+/// A change of the profile; `None` leaves a field as it is.
+#[derive(Default)]
+pub struct Profile {
+    /// New display name, or its removal.
+    pub name: Option<Option<String>>,
+    /// New username, or its removal.
+    pub username: Option<Option<Username>>,
+}
+
+/// Changes name or username.
+///
+/// # Errors
+/// [`Code::UsernameTaken`].
+pub async fn change_profile(tx: &mut Tx, user: &User, profile: &Profile, now: Timestamp) -> Result<()> {
+    if let Some(name) = &profile.name {
+        store::set_name(tx, user.id, name.as_deref(), now).await?;
+    }
+    if let Some(username) = &profile.username {
+        if let Some(username) = username {
+            let owner = store::find_by_username(tx, &username.normalised).await?;
+            if owner.is_some_and(|owner| owner.user.id != user.id) {
+                return Err(Error::new(Code::UsernameTaken));
+            }
+        }
+        store::set_username(tx, user.id, username.as_ref(), now).await?;
+    }
+    Ok(())
+}
+
+/// Closes or opens the account. The caller ends the sessions in the same transaction.
+pub async fn set_disabled(tx: &mut Tx, id: UserId, disabled: bool, now: Timestamp) -> Result<bool> {
+    Ok(store::set_disabled(tx, id, disabled.then_some(now), now).await?)
+}
+
+/// Removes the account and what hangs on it.
+pub async fn delete(tx: &mut Tx, id: UserId) -> Result<bool> {
+    Ok(store::delete(tx, id).await?)
+}
+
+/// Users in order of creation, after a cursor.
+pub async fn list(mut db: impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<User>> {
+    Ok(store::list(&mut db, after, limit).await?)
+}

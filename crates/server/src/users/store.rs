@@ -1,0 +1,195 @@
+//! Rows of `users`.
+use super::{Login, NewUser, User};
+use crate::clock::Timestamp;
+use crate::db::{DbError, Row, Statements};
+use crate::ids::{RowId, UserId};
+use crate::names::{Email, Username};
+
+type Result<T> = std::result::Result<T, DbError>;
+
+fn login(mut row: Row) -> Result<Login> {
+    let id = row.user_id()?;
+    let email = row.text()?;
+    let email_normalised = row.text()?;
+    let email_verified_at = row.maybe_time()?;
+    let username = row.maybe_text()?;
+    let name = row.maybe_text()?;
+    let password_hash = row.maybe_text()?;
+    let roles = row.text()?.split(' ').filter(|role| !role.is_empty()).map(str::to_owned).collect();
+    let has_password = password_hash.is_some();
+    let (disabled_at, created_at, last_login_at) = (row.maybe_time()?, row.time()?, row.maybe_time()?);
+    let user = User {
+        id,
+        email,
+        email_normalised,
+        email_verified_at,
+        username,
+        name,
+        has_password,
+        roles,
+        disabled_at,
+        created_at,
+        last_login_at,
+    };
+    Ok(Login { user, password_hash })
+}
+
+pub(super) async fn find_credentials(db: &mut impl Statements, id: UserId) -> Result<Option<Login>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at from users where id = $1";
+    db.query_opt(sql, &[id.into()]).await?.map(login).transpose()
+}
+
+pub(super) async fn find(db: &mut impl Statements, id: UserId) -> Result<Option<User>> {
+    Ok(find_credentials(db, id).await?.map(|login| login.user))
+}
+
+pub(super) async fn find_by_email(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at from users where email_normalised = $1";
+    db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
+}
+
+pub(super) async fn find_by_username(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at from users where username_normalised = $1";
+    db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
+}
+
+pub(super) struct NewRow<'a> {
+    pub(super) id: UserId,
+    pub(super) new: &'a NewUser<'a>,
+    pub(super) username: Option<&'a Username>,
+    pub(super) roles: &'a str,
+    pub(super) now: Timestamp,
+}
+
+pub(super) async fn insert(db: &mut impl Statements, row: &NewRow<'_>) -> Result<bool> {
+    let sql =
+        "insert into users (id, email, email_normalised, email_verified_at, username, username_normalised,
+         name, password_hash, password_changed_at, roles, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) on conflict do nothing";
+    let params = [
+        row.id.into(),
+        (&row.new.email.typed).into(),
+        (&row.new.email.normalised).into(),
+        row.new.email_verified_at.into(),
+        row.username.map(|username| username.typed.as_str()).into(),
+        row.username.map(|username| username.normalised.as_str()).into(),
+        row.new.name.into(),
+        row.new.password_hash.into(),
+        row.new.password_hash.map(|_| row.now).into(),
+        row.roles.into(),
+        row.now.into(),
+    ];
+    Ok(db.execute(sql, &params).await? == 1)
+}
+
+pub(super) async fn note_login(
+    db: &mut impl Statements,
+    id: UserId,
+    verified_hash: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set last_login_at = $2
+         where id = $1 and disabled_at is null and coalesce(password_hash, '') = $3";
+    Ok(db.execute(sql, &[id.into(), now.into(), verified_hash.unwrap_or_default().into()]).await? == 1)
+}
+
+pub(super) async fn set_password(
+    db: &mut impl Statements,
+    id: UserId,
+    hash: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "update users set password_hash = $2, password_changed_at = $3, updated_at = $3 where id = $1";
+    db.execute(sql, &[id.into(), hash.into(), now.into()]).await.map(drop)
+}
+
+pub(super) async fn change_password(
+    db: &mut impl Statements,
+    id: UserId,
+    old: &str,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set password_hash = $3, password_changed_at = $4, updated_at = $4
+         where id = $1 and password_hash = $2";
+    Ok(db.execute(sql, &[id.into(), old.into(), new.into(), now.into()]).await? == 1)
+}
+
+pub(super) async fn clear_password(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<()> {
+    let sql = "update users set password_hash = null, updated_at = $2 where id = $1";
+    db.execute(sql, &[id.into(), now.into()]).await.map(drop)
+}
+
+pub(super) async fn upgrade_password(
+    db: &mut impl Statements,
+    id: UserId,
+    old: &str,
+    new: &str,
+) -> Result<()> {
+    let sql = "update users set password_hash = $3 where id = $1 and password_hash = $2";
+    db.execute(sql, &[id.into(), old.into(), new.into()]).await.map(drop)
+}
+
+pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<()> {
+    let sql = "update users set email_verified_at = $2, updated_at = $2 where id = $1 and email_verified_at is null";
+    db.execute(sql, &[id.into(), now.into()]).await.map(drop)
+}
+
+pub(super) async fn change_email(
+    db: &mut impl Statements,
+    id: UserId,
+    email: &Email,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set email = $2, email_normalised = $3, email_verified_at = $4, updated_at = $4
+         where id = $1 and disabled_at is null";
+    let params = [id.into(), (&email.typed).into(), (&email.normalised).into(), now.into()];
+    Ok(db.execute(sql, &params).await? == 1)
+}
+
+pub(super) async fn set_name(
+    db: &mut impl Statements,
+    id: UserId,
+    name: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "update users set name = $2, updated_at = $3 where id = $1";
+    db.execute(sql, &[id.into(), name.into(), now.into()]).await.map(drop)
+}
+
+pub(super) async fn set_username(
+    db: &mut impl Statements,
+    id: UserId,
+    username: Option<&Username>,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "update users set username = $2, username_normalised = $3, updated_at = $4 where id = $1";
+    let typed = username.map(|username| username.typed.as_str());
+    let normalised = username.map(|username| username.normalised.as_str());
+    db.execute(sql, &[id.into(), typed.into(), normalised.into(), now.into()]).await.map(drop)
+}
+
+pub(super) async fn set_disabled(
+    db: &mut impl Statements,
+    id: UserId,
+    disabled_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set disabled_at = $2, updated_at = $3 where id = $1";
+    Ok(db.execute(sql, &[id.into(), disabled_at.into(), now.into()]).await? == 1)
+}
+
+pub(super) async fn delete(db: &mut impl Statements, id: UserId) -> Result<bool> {
+    Ok(db.execute("delete from users where id = $1", &[id.into()]).await? == 1)
+}
+
+pub(super) async fn list(db: &mut impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<User>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at from users where id > $1 order by id limit $2";
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;
+    rows.into_iter().map(|row| login(row).map(|login| login.user)).collect()
+}

@@ -1,0 +1,88 @@
+//! Who calls: address, network and user agent.
+use crate::app::App;
+use crate::error::{Code, Error};
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
+use axum::http::request::Parts;
+use hallpass_crypto::rotation::Origin;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Longest user agent that is kept, in characters.
+const AGENT_MAX: usize = 300;
+
+/// The caller as the server sees it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Address of the peer.
+    pub ip: IpAddr,
+    /// What it says it is; cut, without control characters.
+    pub agent: Option<String>,
+}
+
+impl Client {
+    /// The command line, for audit events.
+    pub fn local() -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: Some("hallpass command line".into()) }
+    }
+
+    /// The network that counts as one place: an IPv4 address, an IPv6 /64.
+    pub fn network(&self) -> String {
+        match self.ip.to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string() + "/64"
+            }
+        }
+    }
+
+    /// The pair that rotation compares.
+    pub fn origin(&self) -> Origin {
+        Origin { network: self.network(), agent: self.agent.clone().unwrap_or_default() }
+    }
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
+        let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let agent = agent.map(|text| text.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
+        Ok(Self { ip, agent })
+    }
+}
+
+/// The one value of a header that must not come twice.
+///
+/// # Errors
+/// [`Code::BadRequest`] when it comes twice or is not visible ASCII.
+pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        let text = format!("The header {name} comes more than once. Send it once.");
+        return Err(Error::new(Code::BadRequest).with_detail(text));
+    }
+    let text = first.to_str().map_err(|_| {
+        Error::new(Code::BadRequest)
+            .with_detail(format!("The header {name} has characters beyond visible ASCII."))
+    })?;
+    Ok(Some(text))
+}
+
+/// The token of `Authorization: Bearer`, if any (RFC 6750 2.1).
+///
+/// # Errors
+/// [`Code::BadRequest`] when the header comes twice.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let Some(value) = single(headers, &AUTHORIZATION)? else {
+        return Ok(None);
+    };
+    let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(token.map(|(_, token)| token.trim()))
+}

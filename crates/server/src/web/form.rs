@@ -1,0 +1,57 @@
+//! Query strings and forms of the pages: the last value of a name, or nothing.
+use crate::app::App;
+use crate::error::{Code, Error, Result};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+/// A query string.
+pub struct Query(HashMap<String, String>);
+
+/// A posted form.
+pub struct Form(HashMap<String, String>);
+
+impl Query {
+    /// The value of a name, or the empty string.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+impl Form {
+    /// The value of a name, or the empty string.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+fn pairs(text: &[u8]) -> HashMap<String, String> {
+    url::form_urlencoded::parse(text).into_owned().collect()
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
+        Ok(Self(pairs(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+impl FromRequest<App> for Form {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let content_type =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !content_type.starts_with("application/x-www-form-urlencoded") {
+            return Err(Error::new(Code::UnsupportedMediaType)
+                .with_detail("Send the form as application/x-www-form-urlencoded."));
+        }
+        let body = Limited::new(request.into_body(), app.config.server.body_limit).collect().await;
+        let bytes = body.map_err(|error| Error::new(Code::PayloadTooLarge).caused_by(error))?.to_bytes();
+        Ok(Self(pairs(&bytes)))
+    }
+}
