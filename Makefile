@@ -1,0 +1,38 @@
+# Two commands are the whole set-up: `make run` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench docs fmt advisories clean
+
+CARGO ?= cargo
+
+help: ## Lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Builds and serves on http://localhost:3000, data in ./data, no file to write first
+	@scripts/setup build
+	$(CARGO) run --quiet --package hallpass -- serve
+
+test: ## Installs what is missing from packages, runs every test, leaves nothing behind
+	@scripts/setup build
+	scripts/test
+
+lint: ## Formatting, lints, dependency policy
+	@scripts/setup build deny
+	scripts/lint
+
+bench: ## Measures the hot paths of a release build against the physical limits of this machine
+	@scripts/setup build
+	$(CARGO) build --release --quiet --package hallpass --package hallpass-bench
+	$(CARGO) run --release --quiet --package hallpass-bench
+
+docs: ## Regenerates docs/errors.md, docs/configuration.md and crates/server/openapi.json
+	$(CARGO) run --quiet --package hallpass -- docs --out .
+
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+
+advisories: ## Checks dependencies against the advisory database (needs the network)
+	@scripts/setup build deny
+	scripts/deny check advisories
+
+clean: ## Removes build output
+	$(CARGO) clean
