@@ -1,0 +1,8 @@
+//! The one test binary: Hallpass as its clients see it.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
+
+mod support;
+
+mod accounts;
+mod cli;
+mod sessions;

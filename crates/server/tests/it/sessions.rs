@@ -1,0 +1,1 @@
+//! Refresh, rotation, the list of sessions.

@@ -1,0 +1,175 @@
+//! A whole server in process: real router, real database, moved clock, seeded randomness.
+pub mod client;
+pub mod world;
+
+pub use client::{Answer, Client};
+pub use world::{TestClock, TestRandom};
+
+use hallpass::app::App;
+use hallpass::config::Config;
+use hallpass::db::Db;
+use hallpass::{router, start};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// A password that every rule accepts.
+pub const PASSWORD: &str = "plenty-of-walnut-trees";
+/// Another one.
+pub const OTHER_PASSWORD: &str = "seven+quiet+harbours";
+
+/// A running server.
+pub struct TestApp {
+    pub app: App,
+    pub clock: Arc<TestClock>,
+    router: axum::Router,
+    folder: tempfile::TempDir,
+}
+
+/// Settings as a developer has them, in a folder of their own.
+pub fn config_in(folder: &std::path::Path) -> Config {
+    let mut config = Config::default();
+    config.server.data_dir = folder.to_owned();
+    config.passwords.hash_threads = 1;
+    config
+}
+
+impl TestApp {
+    /// A server with default settings.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with changed settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(template(), folder.path().join("hallpass.db")).unwrap();
+        let mut config = config_in(folder.path());
+        change(&mut config);
+        Self::open(folder, config, Arc::new(TestClock::default())).await
+    }
+
+    async fn open(folder: tempfile::TempDir, config: Config, clock: Arc<TestClock>) -> Self {
+        config.validate().expect("the test's settings are valid");
+        let random = Arc::new(TestRandom::default());
+        let app = start::start(config, clock.clone(), random, true).await.expect("the server starts");
+        let router = router::router(&app);
+        Self { app, clock, router, folder }
+    }
+
+    /// The same data folder under a new process, possibly with other settings.
+    pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.app.config.clone();
+        change(&mut config);
+        let Self { clock, folder, app, router } = self;
+        drop((app, router));
+        Self::open(folder, config, clock).await
+    }
+
+    /// Another node on the same database and clock.
+    pub async fn second_node(&self) -> TestNode {
+        let random = Arc::new(TestRandom::default());
+        let app = start::start(self.app.config.clone(), self.clock.clone(), random, true).await.unwrap();
+        TestNode { router: router::router(&app), app }
+    }
+
+    /// The folder of the database.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// A client with its own cookies.
+    pub fn client(&self) -> Client {
+        Client::new(self.router.clone())
+    }
+
+    /// Moves time.
+    pub fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+
+    /// Mails to an address, newest first, as the dev mailbox shows them.
+    pub async fn mails_to(&self, address: &str) -> Vec<Value> {
+        let answer = self.client().get(&format!("/dev/mailbox.json?to={address}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json["messages"].as_array().unwrap().clone()
+    }
+
+    /// The newest mail to an address.
+    pub async fn latest_mail(&self, address: &str) -> Value {
+        self.mails_to(address).await.into_iter().next().unwrap_or_else(|| panic!("no mail to {address}"))
+    }
+
+    /// The token of the first link with this path in the newest mail to an address that has one.
+    pub async fn mailed_token(&self, address: &str, path: &str) -> String {
+        let mails = self.mails_to(address).await;
+        let links = mails.iter().flat_map(|mail| mail["links"].as_array().unwrap().clone());
+        let mut links = links.filter_map(|link| link.as_str().map(str::to_owned));
+        let link =
+            links.find(|link| link.contains(path)).unwrap_or_else(|| panic!("no {path} link to {address}"));
+        link.split("token=").nth(1).unwrap().to_owned()
+    }
+
+    /// The code of the newest mail to an address.
+    pub async fn mailed_code(&self, address: &str) -> String {
+        self.latest_mail(address).await["codes"][0].as_str().expect("a code in the mail").to_owned()
+    }
+
+    /// Registers and verifies an account.
+    pub async fn sign_up(&self, email: &str) -> Client {
+        self.sign_up_as(json!({ "email": email, "password": PASSWORD })).await
+    }
+
+    /// Registers and verifies an account with a chosen body.
+    pub async fn sign_up_as(&self, body: Value) -> Client {
+        let mut client = self.client();
+        let answer = client.post("/api/v1/register", body.clone()).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let email = body["email"].as_str().unwrap();
+        let token = self.mailed_token(email, "/verify-email").await;
+        let answer = client.post("/api/v1/verify-email", json!({ "token": token })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        client
+    }
+
+    /// Registers, verifies and signs in, tokens in the body; the client sends its access token as Bearer.
+    pub async fn signed_in(&self, email: &str) -> Client {
+        self.sign_up(email).await;
+        self.sign_in(email).await
+    }
+
+    /// Signs in on a new device, tokens in the body.
+    pub async fn sign_in(&self, email: &str) -> Client {
+        let mut client = self.client();
+        client.log_in(json!({ "email": email, "password": PASSWORD, "tokenDelivery": "body" })).await;
+        client
+    }
+}
+
+/// A second process.
+pub struct TestNode {
+    pub app: App,
+    router: axum::Router,
+}
+
+impl TestNode {
+    /// A client of this node.
+    pub fn client(&self) -> Client {
+        Client::new(self.router.clone())
+    }
+}
+
+/// A migrated database, made once, copied for each test.
+fn template() -> PathBuf {
+    static TEMPLATE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = TEMPLATE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("live.db");
+        let db = Db::open(&format!("sqlite:{}", live.display())).unwrap();
+        db.migrate().unwrap();
+        db.backup(&folder.path().join("template.db"), &mut |_, _| {}).unwrap();
+        folder
+    });
+    folder.path().join("template.db")
+}

@@ -1,0 +1,51 @@
+//! Time that tests move, randomness that repeats.
+use hallpass::clock::{Clock, Timestamp};
+use hallpass::random::Random;
+use hallpass_crypto::digest::sha256;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A clock that stands until it is moved.
+pub struct TestClock(AtomicI64);
+
+impl Default for TestClock {
+    /// 2026-01-01T00:00:00Z.
+    fn default() -> Self {
+        Self(AtomicI64::new(1_767_225_600_000_000))
+    }
+}
+
+impl TestClock {
+    pub fn advance(&self, duration: Duration) {
+        self.0.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub fn step_back(&self, duration: Duration) {
+        self.0.fetch_sub(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// SHA-256 of a counter, begun differently by each server so that two nodes never make the same secrets.
+pub struct TestRandom(AtomicU64);
+
+impl Default for TestRandom {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(AtomicU64::new(NEXT.fetch_add(1, Ordering::SeqCst) << 32))
+    }
+}
+
+impl Random for TestRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(32) {
+            let block = sha256(&self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}
