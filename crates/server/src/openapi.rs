@@ -2,9 +2,10 @@
 use crate::app::App;
 use crate::error::Code;
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::get;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
@@ -26,16 +27,52 @@ pub fn about() -> OpenApi {
 
 /// The document as checked in.
 pub fn document() -> String {
-    let document = crate::router::documented().to_openapi();
-    let mut text = document.to_pretty_json().unwrap_or_default();
+    let document = finish(&crate::router::documented().to_openapi());
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
 }
 
+/// Says what holds for every operation alike: errors are problem documents, and what the one layer may answer.
+fn finish(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
+    let operations = operations.filter_map(Value::as_object_mut).flat_map(serde_json::Map::values_mut);
+    for operation in operations {
+        let Some(responses) = operation["responses"].as_object_mut() else { continue };
+        for (status, about) in [("408", "Too slow"), ("500", "A defect; the log has the cause")] {
+            let problem = json!({ "description": about, "content": { "application/json": { "schema": {
+                "$ref": "#/components/schemas/Problem" } } } });
+            responses.entry(status).or_insert(problem);
+        }
+        for (status, response) in responses.iter_mut() {
+            describe(status, response);
+        }
+    }
+    document
+}
+
+fn describe(status: &str, response: &mut Value) {
+    if status >= "400"
+        && let Some(content) = response["content"].as_object_mut()
+        && let Some(schema) = content.remove("application/json")
+    {
+        // The one exception: readiness answers its own body.
+        let is_problem = schema["schema"]["$ref"].as_str().is_some_and(|name| name.ends_with("/Problem"));
+        content
+            .insert(if is_problem { "application/problem+json" } else { "application/json" }.into(), schema);
+    }
+    if response["description"].as_str().is_none_or(str::is_empty) {
+        let number = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+        response["description"] =
+            number.and_then(|status| status.canonical_reason()).unwrap_or("Answer").into();
+    }
+}
+
 /// `/openapi.json` and `/docs`.
 pub fn routes(document: &OpenApi) -> Router<App> {
-    let json = document.to_json().unwrap_or_default();
-    let page = page(&serde_json::from_str(&json).unwrap_or_default());
+    let document = finish(document);
+    let (json, page) = (document.to_string(), page(&document));
     let policy =
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
     let html = [

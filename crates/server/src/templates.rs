@@ -92,7 +92,7 @@ impl Templates {
     pub fn render(&self, name: &str, context: &Value) -> Result<String, Error> {
         let context = Jinja::from(Serde(context));
         let inside = self.environment.get_template(name)?.render(context.clone())?;
-        let Some((folder, _)) = name.rsplit_once('/').filter(|_| name.ends_with(".html")) else {
+        let Some((folder, _)) = name.strip_suffix(".html").and_then(|name| name.rsplit_once('/')) else {
             return Ok(inside);
         };
         // Safe: the inside was escaped while it was rendered.

@@ -63,12 +63,13 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
              own with --data-dir"
         )));
     };
+    // Before anybody hears that the server runs: whoever then stops it stops it in good order.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let (clock, random) = machine();
     let app = start::start(config, clock, random, true).await?;
     banner(&app, common)?;
     let (stop, stopped) = watch::channel(false);
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let serving = tokio::spawn(server::serve(app, listener, stopped));
     tokio::select! {
         _ = interrupt.recv() => {}

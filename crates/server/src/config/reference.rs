@@ -61,8 +61,11 @@ fn resolve<'a>(schema: &'a Value, schemas: &'a serde_json::Map<String, Value>) -
     name.and_then(|name| schemas.get(name)).unwrap_or(schema)
 }
 
+/// The description of a schema; optional ones carry it on one of their alternatives.
 fn text(schema: &Value) -> Option<String> {
-    schema["description"].as_str().map(str::to_owned)
+    let parts = ["oneOf", "allOf"].iter().filter_map(|key| schema[*key].as_array()).flatten();
+    let mut all = std::iter::once(schema).chain(parts);
+    all.find_map(|schema| schema["description"].as_str()).map(str::to_owned)
 }
 
 fn default(value: &Value) -> String {

@@ -8,7 +8,19 @@ pub(crate) mod duration {
     use std::time::Duration;
 
     pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*duration))
+        serializer.collect_str(&shown(*duration))
+    }
+
+    /// In the largest unit that fits without a rest, as people write it.
+    fn shown(duration: Duration) -> String {
+        let seconds = duration.as_secs();
+        let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+        let fits = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+        match fits {
+            _ if seconds == 0 && !duration.is_zero() => humantime::format_duration(duration).to_string(),
+            Some((unit, name)) => format!("{}{name}", seconds / unit),
+            None => format!("{seconds}s"),
+        }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

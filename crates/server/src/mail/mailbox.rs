@@ -2,10 +2,12 @@
 use super::{Payload, lookup_form, open, store};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
+use crate::web::csrf::is_loopback_origin;
 use crate::web::form::Query;
 use crate::web::page::page;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -41,11 +43,13 @@ struct Mailbox {
     messages: Vec<Shown>,
 }
 
-async fn list(State(app): State<App>, query: Query) -> Result<Json<Mailbox>> {
+async fn list(State(app): State<App>, headers: HeaderMap, query: Query) -> Result<Json<Mailbox>> {
+    check_host(&app, &headers)?;
     Ok(Json(Mailbox { messages: messages(&app, query.get("to")).await? }))
 }
 
-async fn show(State(app): State<App>, query: Query) -> Result<Response> {
+async fn show(State(app): State<App>, headers: HeaderMap, query: Query) -> Result<Response> {
+    check_host(&app, &headers)?;
     let to = query.get("to");
     let messages = messages(&app, to).await?;
     let messages: Vec<_> = messages
@@ -60,6 +64,17 @@ async fn show(State(app): State<App>, query: Query) -> Result<Response> {
         .collect();
     let context = json!({ "title": "Dev mailbox", "class": "reference", "to": to, "messages": messages });
     page(&app, StatusCode::OK, "pages/mailbox.html", &context)
+}
+
+/// A page elsewhere whose name was made to point at this machine (DNS rebinding) must not read mails.
+fn check_host(app: &App, headers: &HeaderMap) -> Result<()> {
+    let Some(host) = headers.get(HOST).and_then(|value| value.to_str().ok()) else { return Ok(()) };
+    let own = format!("http://{host}") == app.public_url || format!("https://{host}") == app.public_url;
+    if own || is_loopback_origin(&format!("http://{host}")) {
+        Ok(())
+    } else {
+        Err(Error::new(Code::NotFound))
+    }
 }
 
 async fn messages(app: &App, to: &str) -> Result<Vec<Shown>> {

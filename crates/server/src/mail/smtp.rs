@@ -15,6 +15,7 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
@@ -133,8 +134,9 @@ impl Mailer {
         // A refused sender is a setting to mend, not the end of the mail.
         connection.command(from).await.map_err(|error| Failure::Later(describe(&error)))?;
         connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(judge)?;
-        connection.command(Data).await.map_err(judge)?;
-        connection.message(message).await.map_err(judge).map(drop)
+        // Exactly these codes: an answer that belongs to another step must not pass for a delivery.
+        expect(&connection.command(Data).await.map_err(judge)?, 354)?;
+        expect(&connection.message(message).await.map_err(judge)?, 250)
     }
 
     /// Connects, protects, logs in; nothing but EHLO and STARTTLS is said before TLS.
@@ -203,12 +205,17 @@ fn tls(settings: &Settings, host: &str) -> Result<TlsParameters, String> {
         Some(file) => {
             let problem = |what: String| format!("mail.ca_file: {} {what}", file.display());
             let pem = std::fs::read(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
-            let authority =
-                Certificate::from_pem(&pem).map_err(|_| problem("is not a PEM certificate".into()))?;
+            // The parser takes a file without any certificate for an empty list.
+            let authority = Certificate::from_pem(&pem).ok().filter(|_| has_certificate(&pem));
+            let authority = authority.ok_or_else(|| problem("has no PEM certificate".into()))?;
             builder.certificate_store(CertificateStore::None).add_root_certificate(authority)
         }
     };
     builder.build().map_err(|error| format!("mail.ca_file: {}", describe(&error)))
+}
+
+fn has_certificate(pem: &[u8]) -> bool {
+    String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----")
 }
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, String> {
@@ -246,6 +253,13 @@ fn own_name(public_url: &str) -> (ClientId, String) {
         Some(Host::Domain(domain)) => (ClientId::Domain(domain.clone()), domain),
         None => (ClientId::Domain("localhost".into()), "localhost".into()),
     }
+}
+
+fn expect(reply: &Response, code: u16) -> Result<(), Failure> {
+    if reply.has_code(code) {
+        return Ok(());
+    }
+    Err(Failure::Later(format!("the server answered {} instead of {code}", reply.code())))
 }
 
 /// 5xx to the recipient or the content is final, everything else may pass.

@@ -6,7 +6,7 @@ use super::smtp::{Failure, Mailer, Outgoing};
 use super::{open, store};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::telemetry::Outcome;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -115,7 +115,7 @@ async fn one(app: &App, mailer: &mut Option<Mailer>, mail: &store::Due, report: 
     if !store::claim(&mut &app.db, mail, claimed_until).await? {
         return Ok(true);
     }
-    let result = deliver(app, mailer, mail).await?;
+    let result = deliver(app, mailer, mail).await;
     let now = app.now();
     match result {
         Ok(()) => {
@@ -141,22 +141,19 @@ async fn one(app: &App, mailer: &mut Option<Mailer>, mail: &store::Due, report: 
     Ok(true)
 }
 
-async fn deliver(app: &App, mailer: &mut Option<Mailer>, mail: &store::Due) -> Result<Result<(), Failure>> {
-    let payload = match open(app, mail.id, &mail.payload) {
-        Ok(payload) => payload,
-        // Perhaps the operator brings the former secret key back.
-        Err(problem) => return Ok(Err(Failure::Later(problem))),
-    };
+async fn deliver(app: &App, mailer: &mut Option<Mailer>, mail: &store::Due) -> Result<(), Failure> {
+    // Perhaps the operator brings the former secret key back.
+    let payload = open(app, mail.id, &mail.payload).map_err(Failure::Later)?;
     let mailer = match mailer {
         Some(mailer) => mailer,
-        None => match Mailer::new(&app.config.mail, &app.public_url).map_err(Error::internal)? {
-            Some(made) => mailer.insert(made),
-            None => return Ok(Err(Failure::Server("mail.smtp_url is not set".into()))),
-        },
+        None => {
+            let made = Mailer::new(&app.config.mail, &app.public_url).map_err(Failure::Server)?;
+            mailer.insert(made.ok_or_else(|| Failure::Server("mail.smtp_url is not set".into()))?)
+        }
     };
     let outgoing =
         Outgoing { id: mail.id, to: &payload.to, content: &payload.content, date: mail.created_at };
-    Ok(mailer.deliver(&outgoing).await)
+    mailer.deliver(&outgoing).await
 }
 
 async fn later(
@@ -194,5 +191,5 @@ fn count(app: &App, outcome: &'static str) {
 fn wait(failures: i64, random: u16) -> Duration {
     let doublings = u32::try_from(failures).unwrap_or(u32::MAX).min(16);
     let full = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
-    full - full * u32::from(random) / u32::from(u16::MAX) / 5
+    full.saturating_sub(full * u32::from(random) / u32::from(u16::MAX) / 5)
 }

@@ -23,7 +23,8 @@ pub fn is_allowed_origin(app: &Inner, origin: &str) -> bool {
         || (app.config.development() && is_loopback_origin(origin))
 }
 
-fn is_loopback_origin(origin: &str) -> bool {
+/// Whether an origin is this machine's.
+pub fn is_loopback_origin(origin: &str) -> bool {
     let Ok(url) = url::Url::parse(origin) else {
         return false;
     };

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const CSP: HeaderName = HeaderName::from_static("content-security-policy");
 
-/// Pages may style themselves and post forms to their own origin, nothing more.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Pages may load the one stylesheet and post forms to their own origin, nothing more.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Renders a page template inside the shell.
 ///

@@ -43,7 +43,9 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let environment = vec![("HALLPASS_PASSWORDS__HASH_THREADS".into(), "1".into())];
+        let environment =
+            [("HALLPASS_PASSWORDS__HASH_THREADS", "1"), ("HALLPASS_TELEMETRY__LOG_LEVEL", "error")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { folder: tempfile::tempdir().unwrap(), environment }
     }
 

@@ -24,13 +24,13 @@ async fn a_mail_goes_out_over_implicit_tls_with_login() {
     let mails = server.mails();
     let [mail] = &mails[..] else { panic!("one mail, not {}", mails.len()) };
     assert!(mail.logged_in);
-    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("no-reply@example.com", "Ann@example.com"));
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("no-reply@example.com", "Ann@Example.com"));
     assert_eq!(server.heard_in_clear(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn with_starttls_nothing_but_hello_is_said_in_the_clear() {
-    let (server, app) = with_server(Tls::StartTls).await;
+    let (server, app) = with_server(Tls::Upgraded).await;
     enqueue(&app.app, "ann@example.com", &reset_mail()).await;
     assert_eq!(run_once(&app.app).await.unwrap().sent, 1);
     assert!(server.mails()[0].logged_in);
@@ -158,7 +158,7 @@ async fn a_decoy_goes_nowhere() {
 
 #[tokio::test]
 async fn the_worker_delivers_when_woken_and_stops_when_told() {
-    let (server, app) = with_server(Tls::StartTls).await;
+    let (server, app) = with_server(Tls::Upgraded).await;
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(worker::run(app.app.clone(), stopped));
     enqueue(&app.app, "ann@example.com", &Message::Welcome {}).await;

@@ -1,7 +1,7 @@
 //! What happens when a mail server is insecure, slow, down or unwilling.
 use super::{deliver_to, enqueue, outbox, reset_mail, with_server};
 use crate::support::TestApp;
-use crate::support::smtp::{Behaviour, PASSWORD, SmtpServer, Tls};
+use crate::support::smtp::{Behaviour, PASSWORD, SmtpServer, Tls, ca_file};
 use hallpass::config::Secret;
 use hallpass::mail::{self, Message, worker::run_once};
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn a_server_without_starttls_gets_neither_login_nor_mail() {
 
 #[tokio::test]
 async fn a_server_with_an_untrusted_certificate_gets_nothing() {
-    for tls in [Tls::Implicit, Tls::StartTls] {
+    for tls in [Tls::Implicit, Tls::Upgraded] {
         let server = SmtpServer::start(tls).await;
         let app = TestApp::start_with(|config| {
             deliver_to(config, &server);
@@ -118,7 +118,7 @@ async fn a_hanging_server_times_out_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_connection_lost_after_the_text_is_no_delivery() {
-    let (server, app) = with_server(Tls::StartTls).await;
+    let (server, app) = with_server(Tls::Upgraded).await;
     server.behave(Behaviour::DropAfterData);
     enqueue(&app.app, "ann@example.com", &reset_mail()).await;
     assert_eq!(run_once(&app.app).await.unwrap().retried, 1);
@@ -183,6 +183,26 @@ async fn a_node_that_died_during_a_delivery_leaves_the_mail_to_the_next() {
     server.behave(Behaviour::Accept);
     assert_eq!(run_once(&app.app).await.unwrap().sent, 0, "the claim still holds");
     app.advance(Duration::from_secs(120));
+    assert_eq!(run_once(&app.app).await.unwrap().sent, 1);
+}
+
+#[tokio::test]
+async fn a_certificate_file_that_vanished_keeps_mail_waiting_and_says_why() {
+    let server = SmtpServer::start(Tls::Implicit).await;
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("ca.pem");
+    std::fs::copy(ca_file(), &copy).unwrap();
+    let app = TestApp::start_with(|config| {
+        deliver_to(config, &server);
+        config.mail.ca_file = Some(copy.clone());
+    })
+    .await;
+    std::fs::remove_file(&copy).unwrap();
+    enqueue(&app.app, "ann@example.com", &reset_mail()).await;
+    assert_eq!(run_once(&app.app).await.unwrap().retried, 1);
+    assert!(outbox(&app.app).await[0].last_error.contains("mail.ca_file"));
+    std::fs::copy(ca_file(), &copy).unwrap();
+    app.advance(Duration::from_secs(60));
     assert_eq!(run_once(&app.app).await.unwrap().sent, 1);
 }
 

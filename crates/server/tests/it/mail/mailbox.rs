@@ -39,7 +39,9 @@ async fn the_mailbox_page_has_links_to_click_and_escapes_the_rest() {
     let page = app.client().get("/dev/mailbox").await;
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));
-    assert!(page.text.contains("<a href=\"http:&#x2f;&#x2f;localhost:3000&#x2f;verify-email?token=a-123456-b\">"));
+    assert!(
+        page.text.contains("<a href=\"http:&#x2f;&#x2f;localhost:3000&#x2f;verify-email?token=a-123456-b\">")
+    );
     assert!(!page.text.contains("<b>Acme"), "{}", page.text);
 }
 
@@ -49,6 +51,15 @@ async fn outside_development_there_is_no_mailbox() {
     for path in ["/dev/mailbox", "/dev/mailbox.json"] {
         let answer = app.client().get(path).await;
         assert_eq!((answer.status, answer.code()), (404, "not_found"));
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_name_for_this_machine_opens_no_mailbox() {
+    let app = TestApp::start().await;
+    for (host, status) in [("evil.example", 404), ("localhost:3000", 200), ("127.0.0.1:3000", 200)] {
+        let answer = app.client().with_header("host", host).get("/dev/mailbox.json").await;
+        assert_eq!(answer.status, status, "{host}");
     }
 }
 

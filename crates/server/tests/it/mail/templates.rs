@@ -81,10 +81,15 @@ fn a_page_escapes_what_it_shows_and_needs_no_script() {
 #[test]
 fn a_confirming_page_asks_for_nothing_but_the_button() {
     let templates = Templates::load(None).unwrap();
-    let page = json!({ "title": "T", "text": "", "action": "/verify-email", "token": "t", "button": "Confirm" });
+    let page =
+        json!({ "title": "T", "text": "", "action": "/verify-email", "token": "t", "button": "Confirm" });
     let html = templates.render("pages/action.html", &json!({ "product": "Acme", "page": page })).unwrap();
     assert!(html.contains("<input type=\"hidden\" name=\"token\" value=\"t\">"));
-    assert!(!html.contains("type=\"password\"") && !html.contains("role=\"alert\"") && !html.contains("id=\"about\""));
+    assert!(
+        !html.contains("type=\"password\"")
+            && !html.contains("role=\"alert\"")
+            && !html.contains("id=\"about\"")
+    );
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ pub const PASSWORD: &str = "p/ss:w+rd %";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     Implicit,
-    StartTls,
+    /// By STARTTLS.
+    Upgraded,
     /// STARTTLS is not offered; login is, as a trap.
     Never,
 }
@@ -237,7 +238,7 @@ impl Session {
 
     async fn hello(&mut self, tls: Tls) -> io::Result<()> {
         match (&self.stream, tls) {
-            (Stream::Clear(_), Tls::StartTls) => self.say("250-test\r\n250 STARTTLS").await,
+            (Stream::Clear(_), Tls::Upgraded) => self.say("250-test\r\n250 STARTTLS").await,
             _ => self.say("250-test\r\n250 AUTH PLAIN LOGIN").await,
         }
     }
