@@ -1,7 +1,12 @@
 //! Time as an argument: a verb reads the clock once and passes the instant down, so that tests can move it.
 use std::time::Duration;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+/// RFC 3339 in UTC with milliseconds, always of the same length.
+const RFC3339: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// An instant in microseconds since the Unix epoch; stored as `bigint`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,11 +35,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// RFC 3339 in UTC with milliseconds dropped to what the instant has.
+    /// RFC 3339 in UTC with milliseconds.
     pub fn rfc3339(self) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0.div_euclid(1000)) * 1_000_000)
             .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
+            .and_then(|at| at.format(RFC3339).ok())
             .unwrap_or_default()
     }
 }

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// What a restoration brings back with it.
+const AFTERWARDS: &str = "Whatever happened since the backup is undone: look for accounts to disable and sessions to end \
+     again before you start the server.";
+
 /// Copies the database into a new file, also while the server runs.
 #[derive(Args)]
 #[command(after_help = "Example:\n  hallpass backup hallpass-monday.db\n\n\
@@ -127,18 +131,13 @@ impl Restore {
         ownership::hand_over_data(&config);
         let value = json!({ "restored": self.file, "database": target, "former": kept, "remark": remark });
         common.out().show(&value, || {
-            let mut text = format!("Restored {} from {}.", target.display(), self.file.display());
-            if let Some(kept) = &kept {
-                text.push_str(&format!("\nThe former database is kept as {}.", kept.display()));
-            }
-            text.push_str(
-                "\nWhatever happened since the backup is undone: look for accounts to disable and sessions to end \
-                 again before you start the server.",
+            let mut lines = vec![format!("Restored {} from {}.", target.display(), self.file.display())];
+            lines.extend(
+                kept.iter().map(|kept| format!("The former database is kept as {}.", kept.display())),
             );
-            if let Some(remark) = &remark {
-                text.push_str(&format!("\nBefore the server can start: {remark}"));
-            }
-            text
+            lines.push(AFTERWARDS.into());
+            lines.extend(remark.iter().map(|remark| format!("Before the server can start: {remark}")));
+            lines.join("\n")
         })
     }
 }

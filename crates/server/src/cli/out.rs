@@ -73,7 +73,7 @@ const NAME_WIDTH: usize = 13;
 
 /// Names and values, one pair a line.
 pub(super) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> String {
-    pairs.iter().map(|(name, value)| format!("{name:NAME_WIDTH$}  {value}\n")).collect()
+    pairs.map(|(name, value)| format!("{name:NAME_WIDTH$}  {value}\n")).concat()
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {

@@ -5,10 +5,10 @@ use crate::error::{Problem, Result};
 use crate::names::Email;
 use crate::sessions::{Current, Said};
 use crate::users::UserView;
-use crate::web::{Body, Client, Fields, FromFields, csrf};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -77,10 +77,9 @@ async fn change(
 async fn confirm(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<Changed>> {
-    csrf::check_origin(&app, &headers)?;
     let user = confirm_change(&app, &client, &request.token).await?;
     Ok(Json(Changed { message: "The address was changed.", user: user.view() }))
 }
@@ -92,10 +91,9 @@ async fn confirm(
 async fn undo(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<Said>> {
-    csrf::check_origin(&app, &headers)?;
     undo_change(&app, &client, &request.token).await?;
     Ok(Json(Said { message: "The address is the former one again. All sessions were ended." }))
 }

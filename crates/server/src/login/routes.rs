@@ -10,7 +10,7 @@ use crate::hashing::Password;
 use crate::names::{EMAIL_MAX, Email, Username};
 use crate::sessions::{Current, Delivery, Issued, Said, SessionView, TokenBody, access, deliver};
 use crate::users::{User, UserView};
-use crate::web::{Body, Client, Fields, FromFields, csrf};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -110,10 +110,9 @@ fn signed_in(app: &App, message: &'static str, user: &User, issued: &Issued) -> 
 async fn register(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<RegisterRequest>,
 ) -> Result<Response> {
-    csrf::check_origin(&app, &headers)?;
     let wish = SignUp {
         email: request.email,
         password: request.password,
@@ -205,10 +204,10 @@ pub struct VerifiedBody {
 async fn verify(
     State(app): State<App>,
     client: Client,
+    _: OwnOrigin,
     headers: HeaderMap,
     Body(request): Body<VerifyRequest>,
 ) -> Result<(SetCookies, Json<VerifiedBody>)> {
-    csrf::check_origin(&app, &headers)?;
     let cookie = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
     let same = SameClient { registration: request.registration.or(cookie), password: request.password };
     let proof = match (request.token, request.email, request.code) {
@@ -260,10 +259,10 @@ impl FromFields for ResendRequest {
     (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn resend(
     State(app): State<App>,
+    _: OwnOrigin,
     headers: HeaderMap,
     Body(request): Body<ResendRequest>,
 ) -> Result<(StatusCode, Json<Said>)> {
-    csrf::check_origin(&app, &headers)?;
     let cookie = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
     let registration = request.registration.or(cookie);
     signup::resend(&app, &request.email, registration.as_deref()).await?;
@@ -305,10 +304,9 @@ impl FromFields for LoginRequest {
 async fn login(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<LoginRequest>,
 ) -> Result<(SetCookies, Json<SignedIn>)> {
-    csrf::check_origin(&app, &headers)?;
     let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
     let (user, issued) =
         sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;

@@ -5,10 +5,10 @@ use crate::error::{Problem, Result};
 use crate::hashing::Password;
 use crate::names::Email;
 use crate::sessions::{Current, Said};
-use crate::web::{Body, Client, Fields, FromFields, csrf};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -80,10 +80,9 @@ impl FromFields for ChangeRequest {
 async fn forgot_password(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<ForgotRequest>,
 ) -> Result<(StatusCode, Json<Said>)> {
-    csrf::check_origin(&app, &headers)?;
     forgot(&app, &client, &request.email).await?;
     let message = "If the address has an account, a mail with a link is on its way.";
     Ok((StatusCode::ACCEPTED, Json(Said { message })))
@@ -96,10 +95,9 @@ async fn forgot_password(
 async fn reset_password(
     State(app): State<App>,
     client: Client,
-    headers: HeaderMap,
+    _: OwnOrigin,
     Body(request): Body<ResetRequest>,
 ) -> Result<Json<Said>> {
-    csrf::check_origin(&app, &headers)?;
     reset(&app, &client, &request.token, request.password).await?;
     Ok(Json(Said { message: "The password was set. Sign in with it." }))
 }

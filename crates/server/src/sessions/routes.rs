@@ -9,9 +9,9 @@ use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SessionId;
 use crate::sessions;
 use crate::web::client::bearer;
-use crate::web::{Client, Fields, FromFields, MaybeBody, csrf};
+use crate::web::{Client, Fields, FromFields, MaybeBody, OwnOrigin, Segment, csrf};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use hallpass_crypto::secret::RefreshToken;
@@ -91,10 +91,10 @@ pub struct CsrfToken {
 async fn refresh(
     State(app): State<App>,
     client: Client,
+    _: OwnOrigin,
     headers: HeaderMap,
     MaybeBody(request): MaybeBody<RefreshRequest>,
 ) -> Result<Response> {
-    csrf::check_origin(&app, &headers)?;
     let from_body = request.refresh_token.is_some();
     let presented = match &request.refresh_token {
         Some(token) => Some(token.as_str()),
@@ -128,10 +128,10 @@ async fn logout(
     State(app): State<App>,
     client: Client,
     method: Method,
+    _: OwnOrigin,
     headers: HeaderMap,
     MaybeBody(request): MaybeBody<RefreshRequest>,
 ) -> Result<(SetCookies, Json<Said>)> {
-    csrf::check_origin(&app, &headers)?;
     let now = app.now();
     if let Some((session, needs_csrf)) = named_session(&app, &headers, &request, now)? {
         if needs_csrf {
@@ -205,7 +205,7 @@ async fn end_others(State(app): State<App>, client: Client, current: Current) ->
 /// One own session.
 #[utoipa::path(get, path = "/api/v1/sessions/{id}", tag = "sessions", security(("bearer" = [])), params(("id" = String, Path)), responses(
     (status = 200, body = OneSession), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
-async fn one(State(app): State<App>, current: Current, Path(id): Path<String>) -> Result<Json<OneSession>> {
+async fn one(State(app): State<App>, current: Current, Segment(id): Segment) -> Result<Json<OneSession>> {
     let id = SessionId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
     let session = find(&app.db, current.user.id, id, app.now()).await?;
     let session = session.ok_or_else(|| Error::new(Code::NotFound))?;
@@ -219,7 +219,7 @@ async fn end_one(
     State(app): State<App>,
     client: Client,
     current: Current,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<(SetCookies, Json<Said>)> {
     let id = SessionId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
     sessions::end_one(&app, &current, id, &client).await?;

@@ -1,10 +1,12 @@
 //! Defences against other sites' pages: `Origin`/`Sec-Fetch-Site` for calls without a session, a token bound to the
 //! session for unsafe calls whose credential came from a cookie (OWASP CSRF cheat sheet; NIST SP 800-63B-4 5.1).
 use super::client::single;
-use crate::app::Inner;
+use crate::app::{App, Inner};
 use crate::cookies::Cookie;
 use crate::error::{Code, Error, Result};
+use axum::extract::FromRequestParts;
 use axum::http::header::{HeaderName, ORIGIN};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use hallpass_crypto::csrf;
 use hallpass_crypto::digest::equal;
@@ -52,6 +54,17 @@ pub fn check_origin(app: &Inner, headers: &HeaderMap) -> Result<()> {
     match single(headers, &SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => Ok(()),
         Some(_) => Err(refused()),
+    }
+}
+
+/// [`check_origin`] as an extractor: put before the body, so that a foreign page learns nothing from validation.
+pub struct OwnOrigin;
+
+impl FromRequestParts<App> for OwnOrigin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        check_origin(app, &parts.headers).map(|()| Self)
     }
 }
 

@@ -6,7 +6,10 @@ pub mod form;
 pub mod json;
 pub mod layer;
 pub mod page;
+pub mod path;
 
 pub use client::Client;
+pub use csrf::OwnOrigin;
 pub use fields::{Fields, FromFields};
 pub use json::{Body, MaybeBody};
+pub use path::Segment;

@@ -10,7 +10,8 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const CSP: HeaderName = HeaderName::from_static("content-security-policy");
 
 /// Pages may load the one stylesheet and post forms to their own origin, nothing more.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Renders a page template inside the shell.
 ///
