@@ -41,6 +41,7 @@ pub mod login;
 
 // ── edge: HTTP, the command line
 pub mod cli;
+pub mod health;
 pub mod openapi;
 pub mod router;
 pub mod server;

@@ -40,8 +40,27 @@ pub fn make_data_dir(config: &Config) -> Result<(), ConfigError> {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(problem)?;
     }
     // Tried rather than asked: root may pass every permission check and still meet a read-only disk.
-    let probe = folder.join(".write-test");
-    std::fs::write(&probe, b"test").and_then(|()| std::fs::remove_file(&probe)).map_err(problem)
+    let probe = folder.join(format!(".write-test-{}", std::process::id()));
+    let _ = std::fs::remove_file(&probe);
+    // Never through a link that somebody laid there.
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
+    written.and_then(|mut file| file.write_all(b"test")).map_err(problem)?;
+    std::fs::remove_file(&probe).map_err(problem)
+}
+
+/// Refuses a data folder that others on the machine can look into.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn require_private_data(config: &Config) -> Result<(), ConfigError> {
+    let folder = &config.server.data_dir;
+    let mode = std::fs::metadata(folder).map_or(0, |data| data.permissions().mode());
+    let others = mode & 0o007;
+    if others == 0 {
+        return Ok(());
+    }
+    let text = format!("everybody on this machine can look into {}; run chmod 700 on it", folder.display());
+    Err(ConfigError::new("server.data_dir", text))
 }
 
 fn from_file(file: &Path, random: &dyn Random) -> Result<Secret, ConfigError> {

@@ -45,6 +45,10 @@ pub async fn start(
     migrate: bool,
 ) -> Result<App, StartError> {
     refuse_insecure(&config)?;
+    secret_key::make_data_dir(&config).map_err(StartError::one)?;
+    if !config.development() {
+        secret_key::require_private_data(&config).map_err(StartError::one)?;
+    }
     let key_is_new = lacks_key(&config);
     let app = open(config, clock, random, migrate)?;
     check_key(&app, key_is_new).await?;

@@ -35,8 +35,6 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/email_change_undone.txt",
     "mail/password_changed.html",
     "mail/password_changed.txt",
-    "mail/password_needed.html",
-    "mail/password_needed.txt",
     "mail/password_reset.html",
     "mail/password_reset.txt",
     "mail/refresh_token_reused.html",

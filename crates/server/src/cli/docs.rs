@@ -44,7 +44,7 @@ fn lines(value: &Value) -> String {
     for (section, content) in value.as_object().into_iter().flatten() {
         match content.as_object() {
             Some(keys) => {
-                keys.iter().for_each(|(key, value)| out.push_str(&line(&format!("{section}.{key}"), value)))
+                out.extend(keys.iter().map(|(key, value)| line(&format!("{section}.{key}"), value)));
             }
             None => out.push_str(&line(section, content)),
         }

@@ -3,8 +3,10 @@
 use super::{Failure, ownership};
 use crate::config::Config;
 use crate::db::sqlite_path;
+use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Keeps others away until it is dropped.
@@ -25,9 +27,16 @@ fn path(database: &Path) -> PathBuf {
 pub(super) fn take(config: &Config) -> Result<Option<Held>, Failure> {
     let path = path(&sqlite_path(&config.database_url())?);
     let problem = |error: std::io::Error| Failure(format!("cannot lock {}: {error}", path.display()));
-    // Locking needs no right to write.
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = match opened {
+    // Run by root, it must not be led elsewhere by a link. And locking needs no right to write.
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(no_link)
+        .open(&path);
+    let file = match opened {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(&path).map_err(problem)?,
         other => other.map_err(problem)?,
     };
@@ -37,8 +46,6 @@ pub(super) fn take(config: &Config) -> Result<Option<Held>, Failure> {
         Err(TryLockError::Error(error)) => return Err(problem(error)),
     }
     ownership::hand_over(&path);
-    // Whose it is, for people who look.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(Some(Held { _file: file }))
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::db::sqlite_path;
 use rustix::fs::Mode;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 /// From here on the process makes files that only their owner can read.
@@ -11,13 +11,14 @@ pub(super) fn private_files() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Gives a file to the owner of its folder, if this process may.
+/// Gives a file to the owner of its folder, if this process may. Never what a link names: the folder's owner could
+/// have put one there to be given something else.
 pub(super) fn hand_over(file: &Path) {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let (Ok(folder), Ok(data)) = (std::fs::metadata(folder), std::fs::metadata(file))
+    if let (Ok(folder), Ok(data)) = (std::fs::metadata(folder), std::fs::symlink_metadata(file))
         && folder.uid() != data.uid()
     {
-        let _ = chown(file, Some(folder.uid()), Some(folder.gid()));
+        let _ = lchown(file, Some(folder.uid()), Some(folder.gid()));
     }
 }
 

@@ -75,9 +75,7 @@ pub(super) fn secret_key(config: &Config, report: &mut Report) {
             .warn("secret key", format!("{} does not exist yet; the first start makes it", file.display()));
     }
     match secret_key::ring(config, &SystemRandom) {
-        Ok(_) => {
-            report.ok("secret key", format!("{}; keep a copy of it apart from the backups", file.display()))
-        }
+        Ok(_) => report.ok("secret key", format!("{}; keep a copy apart from the backups", file.display())),
         Err(problem) => report.fail("secret key", problem.to_string()),
     }
 }
@@ -112,7 +110,7 @@ pub(super) fn clock(config: &Config, report: &mut Report) {
         let text = format!("it is not {}; set the clock, tokens and codes depend on it", now.rfc3339());
         return report.fail("clock", text);
     }
-    let written = sqlite_path(&config.database_url()).and_then(|path| Ok(std::fs::metadata(path).ok()));
+    let written = sqlite_path(&config.database_url()).map(|path| std::fs::metadata(path).ok());
     let written =
         written.ok().flatten().and_then(|data| data.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     if written.is_some_and(|written| micros(written) > now.plus(CLOCK_DRIFT).micros()) {

@@ -68,13 +68,6 @@ pub enum Message {
         /// Of that client, for people.
         device: String,
     },
-    /// The mailbox is proven, the password still has to be chosen.
-    PasswordNeeded {
-        /// Opens the page that asks for it.
-        link: String,
-        /// Life of the link.
-        minutes: u64,
-    },
     /// The account is gone.
     AccountDeleted {},
 }
@@ -103,7 +96,6 @@ impl Message {
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
-            Self::PasswordNeeded { .. } => "password_needed",
             Self::AccountDeleted {} => "account_deleted",
         }
     }
@@ -123,7 +115,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 11] {
+    pub fn samples() -> [Self; 10] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -137,7 +129,6 @@ impl Message {
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},
             Self::RefreshTokenReused { at: at(), ip: ip(), device: device() },
-            Self::PasswordNeeded { link: link(), minutes: 30 },
             Self::AccountDeleted {},
         ]
     }

@@ -113,8 +113,8 @@ impl About {
         let (method, route, status) = (&self.method, self.route(), response.status().as_u16());
         let ms = format!("{:.2}", seconds * 1000.0);
         let ip = self.peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
-        let code = error.map_or("", |error| error.code.name());
-        let cause = error.and_then(Error::cause).unwrap_or_default();
+        let code = error.map(|error| error.code.name());
+        let cause = error.and_then(Error::cause);
         if status >= 500 {
             tracing::error!(id, %method, route, status, ms, ip, code, cause, "request");
         } else if error.is_some() {

@@ -4,5 +4,8 @@
 mod support;
 
 mod accounts;
+mod browser;
 mod cli;
+mod mail;
 mod sessions;
+mod tidy;

@@ -2,7 +2,7 @@
 use super::process::{Place, overwrite};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
@@ -159,4 +159,35 @@ fn the_settings_file_is_broken() {
     for command in [&SERVE[..], &["config"], &["doctor"], &["user", "list"]] {
         place.run(command).fails_with("life");
     }
+}
+
+#[test]
+fn root_runs_a_command_beside_the_servers_user() {
+    // Only root can give files away, so elsewhere there is nothing to see.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::migrated();
+    let (folder, key) = (place.path("data"), place.path("data/secret.key"));
+    for file in [&folder, &place.database()] {
+        std::os::unix::fs::chown(file, Some(4321), Some(4321)).unwrap();
+    }
+    place.add_user("ann@example.com");
+    place.run(&["backup", "copy.db"]).succeeds();
+    place.run(&["restore", "copy.db", "--yes"]).succeeds();
+    let owner = |path: &std::path::Path| fs::symlink_metadata(path).unwrap().uid();
+    for name in ["secret.key", "hallpass.db", "hallpass.db.lock"] {
+        assert_eq!(owner(&folder.join(name)), 4321, "{name}");
+    }
+    // A link in the folder must not make root give away what it names.
+    let (precious, lock) = (place.path("precious"), place.path("data/hallpass.db.lock"));
+    fs::rename(&key, &precious).unwrap();
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::chown(&precious, Some(0), Some(0)).unwrap();
+    std::os::unix::fs::symlink(&precious, &key).unwrap();
+    std::os::unix::fs::symlink(&precious, &lock).unwrap();
+    place.run(&["user", "list"]).succeeds();
+    place.run(&SERVE).fails_with("cannot lock");
+    assert_eq!(fs::read_to_string(&precious).unwrap().len(), 44, "it is as it was");
+    assert_eq!(owner(&precious), 0);
 }

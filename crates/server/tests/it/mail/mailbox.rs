@@ -26,7 +26,7 @@ async fn the_mailbox_shows_mails_newest_first_with_their_links_and_codes() {
     assert_eq!(mails[1]["to"], "Ann@example.com");
     assert_eq!(mails[1]["links"], json!(["http://localhost:3000/verify-email?token=a-123456-b"]));
     assert_eq!(mails[1]["subject"], "Confirm your address for Hallpass");
-    assert_eq!(mails[1]["at"], "2026-01-01T00:00:00Z");
+    assert_eq!(mails[1]["at"], "2026-01-01T00:00:00.000Z");
     assert!(mails[1]["html"].as_str().unwrap().contains("111111"));
     let all = app.client().get("/dev/mailbox.json").await;
     assert_eq!(all.json["messages"].as_array().unwrap().len(), 3);

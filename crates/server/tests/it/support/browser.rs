@@ -1,0 +1,144 @@
+//! Real Chromium, driven over the WebDriver protocol (W3C WebDriver 6 to 12) by its own driver.
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// Name of the property that carries an element's reference (W3C WebDriver 12.1).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A browser with one window; both processes end with it.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Starts the driver and a headless browser, with or without JavaScript.
+    pub async fn start(javascript: bool) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver is installed (scripts/setup browser)");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("chromedriver says its port");
+            if let Some(rest) = line.split("successfully on port ").nth(1) {
+                break rest.trim_end_matches('.').parse().unwrap();
+            }
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let session = String::new();
+        let mut browser = Self { driver, port, session, _profile: profile };
+        let answer = browser.call("POST", "/session", &browser.capabilities(javascript)).await;
+        browser.session = answer["sessionId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        browser
+    }
+
+    fn capabilities(&self, javascript: bool) -> Value {
+        let profile = format!("--user-data-dir={}", self._profile.path().display());
+        let quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
+        let offline = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
+        let mut arguments: Vec<&str> = quiet.into_iter().chain(offline).collect();
+        arguments.push(&profile);
+        let content = if javascript { 1 } else { 2 };
+        let preferences = json!({ "profile.managed_default_content_settings.javascript": content });
+        let options = json!({ "args": arguments, "prefs": preferences });
+        json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } })
+    }
+
+    /// Opens an address.
+    pub async fn open(&self, url: &str) {
+        self.in_session("POST", "/url", &json!({ "url": url })).await;
+    }
+
+    /// The text that a person sees.
+    pub async fn text(&self) -> String {
+        let body = self.find("body").await;
+        let text = self.in_session("GET", &format!("/element/{body}/text"), &Value::Null).await;
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Asks until the page shows a text; a click may return before the next page is there.
+    pub async fn shows(&self, text: &str) {
+        let mut seen = String::new();
+        let asked = tokio::time::timeout(Duration::from_secs(30), async {
+            while !seen.contains(text) {
+                seen = self.text().await;
+            }
+        });
+        assert!(asked.await.is_ok(), "the page shows\n{seen}\nand not \"{text}\"");
+    }
+
+    /// The computed value of a style property.
+    pub async fn style(&self, selector: &str, property: &str) -> String {
+        let element = self.find(selector).await;
+        let value = self.in_session("GET", &format!("/element/{element}/css/{property}"), &Value::Null).await;
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// Presses an element.
+    pub async fn press(&self, selector: &str) {
+        let element = self.find(selector).await;
+        self.in_session("POST", &format!("/element/{element}/click"), &json!({})).await;
+    }
+
+    /// Types into an element.
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        let element = self.find(selector).await;
+        self.in_session("POST", &format!("/element/{element}/value"), &json!({ "text": text })).await;
+    }
+
+    /// Ends the browser, then the driver.
+    pub async fn stop(mut self) {
+        self.in_session("DELETE", "", &Value::Null).await;
+        self.driver.kill().await.unwrap();
+    }
+
+    async fn find(&self, selector: &str) -> String {
+        let query = json!({ "using": "css selector", "value": selector });
+        let found = self.in_session("POST", "/element", &query).await;
+        found[ELEMENT].as_str().unwrap_or_else(|| panic!("{selector}: {found}")).to_owned()
+    }
+
+    async fn in_session(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.call(method, &format!("/session/{}{path}", self.session), body).await
+    }
+
+    /// One command; the driver answers `{"value": …}`.
+    async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let json = loop {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the driver hung up");
+            if let Some(json) = whole_body(&answer) {
+                break json;
+            }
+        };
+        let json: Value = serde_json::from_str(json).unwrap_or_else(|_| panic!("{json}"));
+        json["value"].clone()
+    }
+}
+
+/// The body of an answer, once all of it is there; the driver keeps its connections open.
+fn whole_body(answer: &[u8]) -> Option<&str> {
+    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(str::to_owned))?;
+    (body.len() >= length.trim().parse().ok()?).then_some(body)
+}
