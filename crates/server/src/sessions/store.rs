@@ -4,7 +4,6 @@ use crate::clock::Timestamp;
 use crate::db::{DbError, Row, Statements};
 use crate::ids::{SessionId, UserId};
 use crate::presence::Seen;
-use crate::users::User;
 use hallpass_crypto::rotation::{Chain, Origin};
 
 type Result<T> = std::result::Result<T, DbError>;
@@ -144,33 +143,6 @@ pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Opti
          device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at
          from sessions where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
-}
-
-/// A session with its user: what every check of an access token reads.
-pub(super) async fn with_user(db: &mut impl Statements, id: SessionId) -> Result<Option<(Session, User)>> {
-    let sql = "select s.id, s.user_id, s.client_id, s.generation, s.confirmed_at, s.delivery, s.amr, s.auth_time, s.ip,
-         s.user_agent, s.device_name, s.created_at, s.last_seen_at, s.expires_at, s.absolute_expires_at, s.revoked_at,
-         u.email, u.email_normalised, u.email_verified_at, u.username, u.name, u.roles, u.disabled_at, u.created_at,
-         u.last_login_at, case when u.password_hash is null then 0 else 1 end
-         from sessions s join users u on u.id = s.user_id where s.id = $1";
-    let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
-        return Ok(None);
-    };
-    let session = session(&mut row)?;
-    let user = User {
-        id: session.user_id,
-        email: row.text()?,
-        email_normalised: row.text()?,
-        email_verified_at: row.maybe_time()?,
-        username: row.maybe_text()?,
-        name: row.maybe_text()?,
-        roles: row.text()?.split(' ').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
-        disabled_at: row.maybe_time()?,
-        created_at: row.time()?,
-        last_login_at: row.maybe_time()?,
-        has_password: row.int()? == 1,
-    };
-    Ok(Some((session, user)))
 }
 
 pub(super) async fn live_of_user(
