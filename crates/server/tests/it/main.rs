@@ -3,12 +3,15 @@
 
 mod support;
 
+mod account;
 mod accounts;
 mod browser;
 mod cli;
+mod emails;
 mod every_route;
 mod mail;
 mod openapi;
+mod passwords;
 mod rotation;
 mod sessions;
 mod sql;

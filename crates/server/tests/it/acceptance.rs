@@ -1,0 +1,67 @@
+//! `docs/acceptance.md` covers every statement of the replaced systems, and the tests that it names exist.
+use std::path::{Path, PathBuf};
+
+/// Ids by system and number of statements; C follows with codes on every sign-in.
+const SYSTEMS: [(&str, usize); 4] = [("A", 92), ("B", 60), ("D", 39), ("E", 28)];
+/// Statements of D that stand on its author's page.
+const PAGE: usize = 5;
+
+struct Line {
+    shown_by: String,
+    ids: Vec<String>,
+}
+
+fn table() -> Vec<Line> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/acceptance.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| matter") && !line.starts_with("| ---"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        Line { shown_by: cells[1].to_owned(), ids: cells[2].split(' ').map(str::to_owned).collect() }
+    })
+    .collect()
+}
+
+#[test]
+fn every_statement_is_in_the_table_exactly_once() {
+    let mut expected: Vec<String> = Vec::new();
+    for (system, count) in SYSTEMS {
+        expected.extend((1..=count).map(|number| format!("{system}{number:03}")));
+    }
+    expected.extend((1..=PAGE).map(|number| format!("D-p{number}")));
+    let mut listed: Vec<String> = table().into_iter().flat_map(|line| line.ids).collect();
+    expected.sort();
+    listed.sort();
+    assert_eq!(listed, expected);
+}
+
+/// The source of a module of this binary: its file and those in the folder of its name.
+fn source(module: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut files = vec![root.join(format!("{module}.rs"))];
+    if let Ok(entries) = std::fs::read_dir(root.join(module)) {
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.iter().map(|file: &PathBuf| std::fs::read_to_string(file).unwrap_or_default()).collect()
+}
+
+fn exists(test: &str) -> bool {
+    let (module, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is not module::test"));
+    source(module).contains(&format!("fn {name}()"))
+}
+
+#[test]
+fn every_named_test_exists() {
+    assert!(!exists("sessions::a_test_that_nobody_wrote"), "a missing test is noticed");
+    for line in table() {
+        if line.shown_by == "*text*" || line.shown_by == "*later*" {
+            continue;
+        }
+        let tests: Vec<&str> = line.shown_by.split(' ').map(|test| test.trim_matches('`')).collect();
+        assert!(!tests.is_empty());
+        for test in tests {
+            assert!(exists(test), "{test} does not exist");
+        }
+    }
+}
