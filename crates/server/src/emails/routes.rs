@@ -42,7 +42,7 @@ pub struct TokenRequest {
 
 impl FromFields for TokenRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { token: fields.text("token", 512)? })
+        Some(Self { token: fields.token("token")? })
     }
 }
 

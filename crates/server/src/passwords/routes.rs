@@ -47,7 +47,7 @@ pub struct ResetRequest {
 
 impl FromFields for ResetRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let token = fields.text("token", 512);
+        let token = fields.token("token");
         let password = fields.password("password");
         Some(Self { token: token?, password: password? })
     }

@@ -14,6 +14,9 @@ pub trait FromFields: Sized {
 /// Longest password in bytes that is even looked at.
 pub const PASSWORD_MAX_BYTES: usize = 1024;
 
+/// Longest token that is even looked at, as long as a JWT may be.
+const TOKEN_MAX: usize = 8 * 1024;
+
 /// The fields of a body and the problems found so far.
 pub struct Fields {
     object: Map<String, Value>,
@@ -170,9 +173,14 @@ impl Fields {
         if self.is_absent(field) { None } else { self.password(field) }
     }
 
-    /// An optional secret token: opaque, bounded.
+    /// A required secret token: opaque; whether it is one of ours is the business of who takes it.
+    pub fn token(&mut self, field: &str) -> Option<String> {
+        self.text(field, TOKEN_MAX)
+    }
+
+    /// An optional secret token.
     pub fn optional_token(&mut self, field: &str) -> Option<String> {
-        self.optional_text(field, 512)
+        self.optional_text(field, TOKEN_MAX)
     }
 
     /// An optional code of digits, as text or number.

@@ -14,7 +14,9 @@ struct Line {
 fn table() -> Vec<Line> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/acceptance.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| matter") && !line.starts_with("| ---"));
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| matter") && !line.starts_with("| ---"));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
         assert_eq!(cells.len(), 3, "{row}");

@@ -3,16 +3,24 @@
 
 mod support;
 
+mod acceptance;
 mod account;
 mod accounts;
+mod bad_input;
 mod browser;
 mod cli;
+mod concurrency;
+mod csrf;
 mod emails;
 mod every_route;
+mod limits;
 mod mail;
 mod openapi;
+mod ops;
 mod passwords;
 mod rotation;
+mod secrets;
 mod sessions;
 mod sql;
 mod tidy;
+mod tokens;

@@ -168,6 +168,7 @@ async fn a_full_account_can_refuse_further_sign_ins_until_a_session_ends() {
     .await;
     let mut first = server.signed_in("ann@example.com").await;
     server.sign_in("ann@example.com").await;
+    server.advance(Duration::from_secs(1));
     let body = json!({ "email": "ann@example.com", "password": PASSWORD });
     let answer = server.client().post("/api/v1/login", body.clone()).await;
     assert_eq!((answer.status, answer.code()), (409, "session_limit_reached"));

@@ -14,7 +14,7 @@ pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -36,14 +36,14 @@ impl Browser {
         };
         let profile = tempfile::tempdir().unwrap();
         let session = String::new();
-        let mut browser = Self { driver, port, session, _profile: profile };
+        let mut browser = Self { driver, port, session, profile };
         let answer = browser.call("POST", "/session", &browser.capabilities(javascript)).await;
-        browser.session = answer["sessionId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        answer["sessionId"].as_str().unwrap_or_else(|| panic!("{answer}")).clone_into(&mut browser.session);
         browser
     }
 
     fn capabilities(&self, javascript: bool) -> Value {
-        let profile = format!("--user-data-dir={}", self._profile.path().display());
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
         let quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
         let offline = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
         let mut arguments: Vec<&str> = quiet.into_iter().chain(offline).collect();
@@ -59,11 +59,13 @@ impl Browser {
         self.in_session("POST", "/url", &json!({ "url": url })).await;
     }
 
-    /// The text that a person sees.
-    pub async fn text(&self) -> String {
-        let body = self.find("body").await;
+    /// The text that a person sees; nothing while one page gives way to the next.
+    async fn text(&self) -> String {
+        let query = json!({ "using": "css selector", "value": "body" });
+        let found = self.in_session("POST", "/element", &query).await;
+        let Some(body) = found[ELEMENT].as_str() else { return String::new() };
         let text = self.in_session("GET", &format!("/element/{body}/text"), &Value::Null).await;
-        text.as_str().unwrap().to_owned()
+        text.as_str().unwrap_or_default().to_owned()
     }
 
     /// Asks until the page shows a text; a click may return before the next page is there.

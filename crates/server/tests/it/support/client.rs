@@ -37,8 +37,9 @@ impl Answer {
 
     /// The whole `Set-Cookie` line of a cookie, if it was set.
     pub fn set_cookie(&self, name: &str) -> Option<String> {
-        let lines = self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned());
-        lines.filter(|line| line.starts_with(&format!("{name}="))).last()
+        let mut lines =
+            self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned());
+        lines.rfind(|line| line.starts_with(&format!("{name}=")))
     }
 
     /// A header, or the empty string.
@@ -76,7 +77,7 @@ impl Client {
 
     /// From another address.
     pub fn at(mut self, address: &str) -> Self {
-        self.address = format!("{address}:40000").parse().unwrap();
+        self.address = SocketAddr::new(address.parse().unwrap(), 40000);
         self
     }
 

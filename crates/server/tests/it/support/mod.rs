@@ -12,6 +12,7 @@ use hallpass::config::Config;
 use hallpass::db::Db;
 use hallpass::{router, start};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub struct TestApp {
 /// Settings as a developer has them, in a folder of their own.
 pub fn config_in(folder: &std::path::Path) -> Config {
     let mut config = Config::default();
-    config.server.data_dir = folder.to_owned();
+    folder.clone_into(&mut config.server.data_dir);
     config.passwords.hash_threads = 1;
     config
 }
@@ -46,6 +47,7 @@ impl TestApp {
     /// A server with changed settings.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         std::fs::copy(template(), folder.path().join("hallpass.db")).unwrap();
         let mut config = config_in(folder.path());
         change(&mut config);
@@ -113,9 +115,11 @@ impl TestApp {
         link.split("token=").nth(1).unwrap().to_owned()
     }
 
-    /// The code of the newest mail to an address.
+    /// The code of the newest mail to an address that has one.
     pub async fn mailed_code(&self, address: &str) -> String {
-        self.latest_mail(address).await["codes"][0].as_str().expect("a code in the mail").to_owned()
+        let mails = self.mails_to(address).await;
+        let code = mails.iter().find_map(|mail| mail["codes"][0].as_str());
+        code.expect("a code in a mail").to_owned()
     }
 
     /// Registers and verifies an account.

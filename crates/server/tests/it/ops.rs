@@ -1,0 +1,160 @@
+//! What operators rely on: health, metrics, documentation, sockets, an orderly stop.
+use crate::support::{PASSWORD, TestApp};
+use hallpass::{openapi, server};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+const ANN: &str = "ann@example.com";
+
+#[tokio::test]
+async fn health_and_metrics_tell_what_goes_on_without_secrets_or_raw_paths() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    assert_eq!(client.get("/health/live").await.json["status"], "ok");
+    let ready = client.get("/health/ready").await;
+    assert_eq!(
+        (ready.status, &ready.json["database"], &ready.json["mail"]),
+        (200, &json!("ok"), &json!("ok"))
+    );
+    client.refresh().await;
+    client.get("/api/v1/sessions/01900000-0000-7000-8000-000000000000?secret=1").await;
+    client.get("/some/odd/path").await;
+    let metrics = client.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+    for line in [
+        "hallpass_logins_total{outcome=\"ok\"} 1",
+        "hallpass_refreshes_total{outcome=\"ok\"} 1",
+        "hallpass_http_requests_total{method=\"GET\",route=\"/api/v1/sessions/{id}\",status=\"404\"} 1",
+        "hallpass_http_requests_total{method=\"GET\",route=\"(none)\",status=\"404\"} 1",
+    ] {
+        assert!(metrics.text.contains(line), "{line}\n{}", metrics.text);
+    }
+    for absent in ["01900000", "secret", "odd", ANN, "hp_rt_"] {
+        assert!(!metrics.text.contains(absent), "{absent}");
+    }
+    assert!(metrics.text.ends_with("# EOF\n"));
+    let quiet = TestApp::start_with(|config| config.telemetry.metrics = false).await;
+    assert_eq!(quiet.client().get("/metrics").await.code(), "not_found");
+}
+
+#[tokio::test]
+async fn the_reference_is_served_whole_and_loads_nothing_from_outside() {
+    let server = TestApp::start().await;
+    let document = server.client().get("/openapi.json").await;
+    let expected: serde_json::Value = serde_json::from_str(&openapi::document()).unwrap();
+    assert_eq!(document.json, expected);
+    for path in ["/docs", "/verify-email?token=x", "/password/forgot", "/dev/mailbox"] {
+        let page = server.client().get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        for attribute in ["src=\"http", "href=\"http", "src=\"//", "href=\"//", "<script", "@import"] {
+            assert!(!page.text.contains(attribute), "{path} has {attribute}");
+        }
+    }
+    assert!(server.client().get("/docs").await.text.contains("POST /api/v1/login"));
+    let css = server.client().get("/assets/page.css").await;
+    assert!(css.status == 200 && !css.text.contains("http") && !css.text.contains("@import"));
+}
+
+#[tokio::test]
+async fn the_dev_mailbox_is_not_there_in_production_or_for_rebound_names() {
+    let server = TestApp::start_with(|config| {
+        config.server.public_url = Some("https://auth.example.com".into());
+        config.mail.smtp_url = Some(hallpass::config::Secret::new("smtps://u:p@mail.example.com:465"));
+    })
+    .await;
+    assert_eq!(server.client().get("/dev/mailbox.json").await.code(), "not_found");
+    let server = TestApp::start().await;
+    for (host, status) in [("localhost:3000", 200), ("127.0.0.1:3000", 200), ("evil.example:3000", 404)] {
+        let answer = server.client().with_header("host", host).get("/dev/mailbox.json").await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+}
+
+struct Served {
+    test: TestApp,
+    address: std::net::SocketAddr,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn serve() -> Served {
+    let test = TestApp::start().await;
+    test.sign_up(ANN).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(server::serve(test.app.clone(), listener, stopped));
+    Served { test, address, stop, task }
+}
+
+/// Writes bytes and reads until the server closes the connection.
+async fn talk(stream: &mut TcpStream, bytes: &[u8]) -> String {
+    write(stream, bytes).await;
+    let mut answer = Vec::new();
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read_buf(&mut answer) {
+            Ok(0) | Err(_)
+                if !answer.is_empty() || stream.peek(&mut [0]).await.is_ok_and(|count| count == 0) =>
+            {
+                break;
+            }
+            _ => {}
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn write(stream: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        stream.writable().await.unwrap();
+        if let Ok(count) = stream.try_write(bytes) {
+            bytes = &bytes[count..];
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_server_finishes_what_is_in_flight_and_ends() {
+    let running = serve().await;
+    let body = json!({ "email": ANN, "password": PASSWORD }).to_string();
+    let head = format!(
+        "POST /api/v1/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    write(&stream, head.as_bytes()).await;
+    // Once a second connection was answered, the first has been accepted.
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    talk(&mut other, b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    running.stop.send(true).unwrap();
+    let answer = talk(&mut stream, body.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.task.await.unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+    drop(running.test);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_requests_on_a_socket_get_a_4xx_and_harm_nobody() {
+    let running = serve().await;
+    let cases: [&[u8]; 5] = [
+        b"NONSENSE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"GET /api/v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer \x00\x01\r\n\r\n",
+        b"POST /api/v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0\r\n\r\n",
+        b"GET /api/v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    ];
+    for bytes in cases {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let answer = talk(&mut stream, bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{}: {answer}", String::from_utf8_lossy(bytes));
+    }
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let answer =
+        talk(&mut stream, b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.stop.send(true).unwrap();
+    running.task.await.unwrap();
+}
