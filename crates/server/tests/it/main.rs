@@ -10,6 +10,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod concurrency;
+mod config;
 mod csrf;
 mod emails;
 mod every_route;
