@@ -75,11 +75,16 @@ pub struct Found {
     pub client_hash: Option<[u8; 32]>,
 }
 
-/// Issues a secret; earlier ones of the same purpose and user die.
+/// Issues a secret; earlier ones of the same purpose and user die, but their wrong tries stay counted. Links that
+/// undo a change of address do not die: whoever took an account over could otherwise kill the owner's with another
+/// change.
 pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) -> Result<Opaque> {
     let secret = Opaque::mint(issue.purpose.kind(), app.random_bytes());
     let id = RowId::new(now, &*app.random);
-    store::kill_purpose(tx, issue.user, issue.purpose.name()).await?;
+    let failed_tries = store::failed_tries(tx, issue.user, issue.purpose.name(), now).await?;
+    if issue.purpose != Purpose::UndoEmailChange {
+        store::kill_purpose(tx, issue.user, issue.purpose.name()).await?;
+    }
     let row = store::NewSecret {
         id,
         purpose: issue.purpose.name(),
@@ -90,6 +95,7 @@ pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) 
         code: issue.code.map(|(text, ttl)| {
             (code::mac(&app.secrets.codes, issue.purpose.name(), &id.to_string(), text), now.plus(ttl))
         }),
+        failed_tries,
         now,
         expires_at: now.plus(issue.ttl),
     };
@@ -140,6 +146,21 @@ pub async fn try_code(
 /// Kills every secret of a user but those that undo a change of address: a changed credential voids them.
 pub async fn kill_all(tx: &mut Tx, user: UserId) -> Result<()> {
     Ok(store::kill_all(tx, user, Purpose::UndoEmailChange.name()).await?)
+}
+
+/// Kills the undo links that were issued after one that was used: the changes they would restore are undone too.
+pub async fn kill_later_undos(tx: &mut Tx, used: &Found) -> Result<()> {
+    Ok(store::kill_later(tx, used.user, Purpose::UndoEmailChange.name(), used.id).await?)
+}
+
+/// Digest of the client's secret that a live secret of this purpose was issued with.
+pub async fn client_of(
+    mut db: impl Statements,
+    purpose: Purpose,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<[u8; 32]>> {
+    Ok(store::client_of(&mut db, purpose.name(), user, now).await?)
 }
 
 /// Removes what has expired, a batch at a time; returns how many.

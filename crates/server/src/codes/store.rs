@@ -14,6 +14,7 @@ pub(super) struct NewSecret<'a> {
     pub(super) client_hash: Option<[u8; 32]>,
     pub(super) subject: Option<&'a str>,
     pub(super) code: Option<([u8; 32], Timestamp)>,
+    pub(super) failed_tries: i64,
     pub(super) now: Timestamp,
     pub(super) expires_at: Timestamp,
 }
@@ -22,7 +23,7 @@ pub(super) async fn insert(db: &mut impl Statements, secret: &NewSecret<'_>) -> 
     let sql =
         "insert into one_time_secrets (id, purpose, user_id, secret_hash, client_hash, subject, code_mac,
          code_expires_at, failed_tries, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)";
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let params = [
         secret.id.into(),
         secret.purpose.into(),
@@ -32,6 +33,7 @@ pub(super) async fn insert(db: &mut impl Statements, secret: &NewSecret<'_>) -> 
         secret.subject.into(),
         secret.code.as_ref().map(|(mac, _)| mac.as_slice()).into(),
         secret.code.map(|(_, expires_at)| expires_at).into(),
+        secret.failed_tries.into(),
         secret.now.into(),
         secret.expires_at.into(),
     ];
@@ -78,6 +80,40 @@ pub(super) async fn count_try(
     let row =
         db.query_opt(sql, &[user.into(), purpose.into(), now.into(), i64::from(max_tries).into()]).await?;
     row.map(|mut row| Ok((found(&mut row)?, row.digest()?))).transpose()
+}
+
+pub(super) async fn failed_tries(
+    db: &mut impl Statements,
+    user: Option<UserId>,
+    purpose: &str,
+    now: Timestamp,
+) -> Result<i64> {
+    let sql = "select coalesce(max(failed_tries), 0) from one_time_secrets
+         where user_id = $1 and purpose = $2 and used_at is null and code_expires_at > $3";
+    let row = db.query_opt(sql, &[user.into(), purpose.into(), now.into()]).await?;
+    row.map_or(Ok(0), |mut row| row.int())
+}
+
+pub(super) async fn client_of(
+    db: &mut impl Statements,
+    purpose: &str,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<[u8; 32]>> {
+    let sql = "select client_hash from one_time_secrets
+         where user_id = $1 and purpose = $2 and used_at is null and expires_at > $3 order by id desc limit 1";
+    let row = db.query_opt(sql, &[user.into(), purpose.into(), now.into()]).await?;
+    row.map_or(Ok(None), |mut row| row.maybe_digest())
+}
+
+pub(super) async fn kill_later(
+    db: &mut impl Statements,
+    user: UserId,
+    purpose: &str,
+    id: RowId,
+) -> Result<()> {
+    let sql = "delete from one_time_secrets where user_id = $1 and purpose = $2 and id > $3";
+    db.execute(sql, &[user.into(), purpose.into(), id.into()]).await.map(drop)
 }
 
 pub(super) async fn kill_purpose(

@@ -104,6 +104,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     }
     let revoked = sessions::revoke_all(&mut tx, found.user, None, "email_change_undone", now).await?;
     codes::kill_all(&mut tx, found.user).await?;
+    codes::kill_later_undos(&mut tx, &found).await?;
     let issue = Issue {
         purpose: Purpose::ResetPassword,
         user: Some(found.user),

@@ -171,16 +171,18 @@ async fn send_verification(
 /// Sends link and code once more; the former ones die, failed tries stay counted. The answer never tells.
 pub async fn resend(app: &App, email: &Email, registration: Option<&str>) -> Result<()> {
     let now = app.now();
-    let client = registration
-        .and_then(|text| Opaque::parse(SecretKind::Registration, text))
-        .map(|secret| secret.digest());
+    let secret = registration.and_then(|text| Opaque::parse(SecretKind::Registration, text));
+    let client = secret.as_ref().map(Opaque::digest);
     let user = users::find_by_email(&app.db, email).await?;
     let allowed = mail::may_send(app, &email.typed, now).await?;
     let mut tx = app.db.begin().await?;
     if let Some(user) =
         user.filter(|user| user.email_verified_at.is_none() && user.disabled_at.is_none() && allowed)
     {
-        send_verification(app, &mut tx, &user, None, now).await?;
+        // The client that registered stays the one whose password counts.
+        let former = codes::client_of(&app.db, Purpose::VerifyEmail, user.id, now).await?;
+        let same = secret.as_ref().filter(|_| former.is_some() && former == client);
+        send_verification(app, &mut tx, &user, same, now).await?;
         return mail::commit(app, tx).await;
     }
     let pending = store::latest(&mut tx, &email.normalised, client, now).await?.filter(|_| allowed);

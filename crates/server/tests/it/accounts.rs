@@ -347,3 +347,26 @@ async fn in_immediate_mode_the_owner_of_the_mailbox_wipes_what_a_stranger_set_up
     assert_eq!(stranger.get("/api/v1/me").await.code(), "session_revoked");
     assert!(!can_sign_in(&server, OTHER_PASSWORD).await);
 }
+
+#[tokio::test]
+async fn in_immediate_mode_resend_keeps_the_count_of_tries_and_the_registering_client() {
+    let server = TestApp::start_with(|config| config.registration.mode = RegistrationMode::Immediate).await;
+    let mut client = server.client();
+    let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "body" });
+    let answer = client.post("/api/v1/register", body).await;
+    client.keep_tokens(&answer);
+    for _ in 0..5 {
+        let right = server.mailed_code(ANN).await;
+        let wrong = if right == "000000" { "000001" } else { "000000" };
+        client.post("/api/v1/verify-email", json!({ "email": ANN, "code": wrong })).await;
+    }
+    server.advance(Duration::from_secs(1));
+    assert_eq!(client.post("/api/v1/verify-email/resend", json!({ "email": ANN })).await.status, 202);
+    let code = server.mailed_code(ANN).await;
+    let answer = client.post("/api/v1/verify-email", json!({ "email": ANN, "code": code })).await;
+    assert_eq!(answer.code(), "invalid_code", "no tries left");
+    let token = server.mailed_token(ANN, "/verify-email").await;
+    let answer = client.post("/api/v1/verify-email", json!({ "token": token })).await;
+    assert_eq!((answer.status, &answer.json["status"]), (200, &Value::Null), "{}", answer.text);
+    assert_eq!(client.get("/api/v1/me").await.status, 200, "still signed in");
+}

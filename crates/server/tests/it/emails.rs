@@ -122,3 +122,22 @@ async fn links_of_a_change_expire() {
     let answer = server.client().post("/api/v1/email/undo", json!({ "token": undo })).await;
     assert_eq!(answer.code(), "invalid_token");
 }
+
+#[tokio::test]
+async fn a_thief_cannot_kill_the_owners_undo_link_with_another_change() {
+    let server = TestApp::start().await;
+    let mut thief = asked(&server).await;
+    let confirm = server.mailed_token(NEW, "/email/confirm").await;
+    server.client().post("/api/v1/email/confirm", json!({ "token": confirm })).await;
+    server.advance(Duration::from_secs(1));
+    let answer = thief.post("/api/v1/email/change", json!({ "email": "third@example.com" })).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let thiefs_undo = server.mailed_token(NEW, "/email/undo").await;
+    let owners_undo = server.mailed_token(OLD, "/email/undo").await;
+    let answer = server.client().post("/api/v1/email/undo", json!({ "token": owners_undo })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let answer = server.client().post("/api/v1/email/undo", json!({ "token": thiefs_undo })).await;
+    assert_eq!(answer.code(), "invalid_token", "the thief cannot take it back once more");
+    let body = json!({ "email": OLD, "password": PASSWORD });
+    assert_eq!(server.client().post("/api/v1/login", body).await.status, 200);
+}
