@@ -72,6 +72,7 @@ async fn no_secret_is_in_the_log_in_other_answers_or_in_the_database() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
+        .without_time()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
