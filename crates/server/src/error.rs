@@ -1,7 +1,7 @@
 //! One error for the whole server: a stable [`Code`] for clients, a public detail, and a private source for the log.
 //!
 //! Rendered as RFC 9457 `application/problem+json`. The source is never sent; the request log writes it once.
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
@@ -170,6 +170,8 @@ pub struct Problem {
     pub request_id: String,
 }
 
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
 type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 /// What a verb or handler fails with.
@@ -298,6 +300,13 @@ impl IntoResponse for Error {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // draft-ietf-httpapi-ratelimit-headers; without a partition key, which would tell about accounts.
+        if self.code == Code::RateLimited
+            && let Ok(value) =
+                HeaderValue::try_from(format!("\"default\";r=0;t={}", self.retry_after.unwrap_or(1)))
+        {
+            headers.insert(RATE_LIMIT, value);
         }
         response.extensions_mut().insert(self);
         response

@@ -53,7 +53,11 @@ fn cors(app: &App) -> CorsLayer {
             HeaderName::from_static("x-csrf-token"),
             HeaderName::from_static("x-request-id"),
         ])
-        .expose_headers([RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .expose_headers([
+            RETRY_AFTER,
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("x-request-id"),
+        ])
         .max_age(Duration::from_secs(600))
 }
 

@@ -21,6 +21,7 @@ async fn after_five_failures_waits_grow_alike_for_known_and_unknown_accounts() {
         for wait in [1, 2, 4, 8, 16] {
             let limited = guess(&server, identifier, OTHER_PASSWORD, "10.0.0.1").await;
             assert_eq!((limited.status, limited.code()), (429, "rate_limited"), "{identifier}");
+            assert_eq!(limited.header("ratelimit"), format!("\"default\";r=0;t={}", wait + 1));
             let said: u64 = limited.header("retry-after").parse().unwrap();
             assert!(said == wait + 1, "waits {said} s, expected {wait} s and the second begun");
             server.advance(Duration::from_secs(wait));
