@@ -1,7 +1,10 @@
 //! What operators rely on: health, metrics, documentation, sockets, an orderly stop.
 use crate::support::{PASSWORD, TestApp};
+use hallpass::config::{Config, Mode, RegistrationMode, Secret};
+use hallpass::mail::worker;
 use hallpass::{openapi, server};
 use serde_json::json;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -36,6 +39,33 @@ async fn health_and_metrics_tell_what_goes_on_without_secrets_or_raw_paths() {
     assert!(metrics.text.ends_with("# EOF\n"));
     let quiet = TestApp::start_with(|config| config.telemetry.metrics = false).await;
     assert_eq!(quiet.client().get("/metrics").await.code(), "not_found");
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_down_makes_readiness_degraded_and_loses_nothing() {
+    let server = TestApp::start_with(|config| {
+        config.server.mode = Mode::Development;
+        config.registration.mode = RegistrationMode::Immediate;
+        // Nobody listens on port 1.
+        config.mail.smtp_url = Some(Secret::new("smtp://127.0.0.1:1"));
+        config.mail.plain_loopback = true;
+    })
+    .await;
+    let body = json!({ "email": ANN, "password": PASSWORD });
+    assert_eq!(
+        server.client().post("/api/v1/register", body).await.status,
+        201,
+        "people get in all the same"
+    );
+    worker::run_once(&server.app).await.unwrap();
+    let ready = server.client().get("/health/ready").await;
+    assert_eq!(
+        (ready.status, &ready.json["status"], &ready.json["database"]),
+        (200, &json!("degraded"), &json!("ok"))
+    );
+    assert!(ready.json["mail"].as_str().unwrap().contains("1 mails wait"), "{}", ready.text);
+    let metrics = server.client().get("/metrics").await.text;
+    assert!(metrics.contains("hallpass_mail_up 0") && metrics.contains("hallpass_outbox 1"), "{metrics}");
 }
 
 #[tokio::test]
@@ -79,7 +109,11 @@ struct Served {
 }
 
 async fn serve() -> Served {
-    let test = TestApp::start().await;
+    serve_with(|_| {}).await
+}
+
+async fn serve_with(change: impl FnOnce(&mut Config)) -> Served {
+    let test = TestApp::start_with(change).await;
     test.sign_up(ANN).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -155,6 +189,17 @@ async fn broken_requests_on_a_socket_get_a_4xx_and_harm_nobody() {
     let answer =
         talk(&mut stream, b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.stop.send(true).unwrap();
+    running.task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_sends_its_body_is_answered_within_the_time_limit() {
+    let running = serve_with(|config| config.server.request_timeout = Duration::from_secs(1)).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let head = b"POST /api/v1/login HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let answer = talk(&mut stream, head).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
     running.stop.send(true).unwrap();
     running.task.await.unwrap();
 }
