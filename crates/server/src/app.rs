@@ -4,8 +4,11 @@ use crate::config::Config;
 use crate::cookies::CookieNames;
 use crate::counters::Counters;
 use crate::db::Db;
+use crate::gates::Gates;
 use crate::hashing::Hashing;
+use crate::ids::Sequence;
 use crate::presence::Presence;
+use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::signing::Signing;
 use crate::telemetry::Metrics;
@@ -16,6 +19,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// Keys derived from the secret key, one per purpose.
 pub struct Secrets {
@@ -25,6 +29,8 @@ pub struct Secrets {
     pub csrf: Keys,
     /// Mailed codes.
     pub codes: Keys,
+    /// Cookies of known devices.
+    pub devices: Keys,
     /// Unknown identifiers in the audit log and in limits.
     pub identifiers: Keys,
     /// Sealing of mails and private keys at rest.
@@ -42,6 +48,7 @@ impl Secrets {
             refresh: ring.derive(Purpose::RefreshMac),
             csrf: ring.derive(Purpose::Csrf),
             codes: ring.derive(Purpose::Code),
+            devices: ring.derive(Purpose::Device),
             identifiers: ring.derive(Purpose::Identifier),
             sealer: Sealer::new(ring),
             fingerprint: ring.fingerprint(),
@@ -76,12 +83,18 @@ pub struct Inner {
     pub presence: Presence,
     /// Failures counted against limits.
     pub counters: Counters,
+    /// Attempts that are being verified.
+    pub gates: Gates,
+    /// Whom to believe about the client's address.
+    pub proxies: Proxies,
     /// Wakes the mail worker.
     pub outbox_wake: Notify,
     /// `server.public_url`, settled.
     pub public_url: String,
     /// `sessions.audience`, settled.
     pub audience: String,
+    /// Order of ids.
+    pub ids: Sequence,
     /// First half of request ids, new at every start.
     pub request_prefix: u64,
     /// Second half of request ids.
@@ -119,6 +132,7 @@ impl App {
             public_url: config.public_url(),
             audience: config.audience(),
             cookies: CookieNames::new(config.https()),
+            proxies: Proxies::new(&config.server),
             secrets: Secrets::new(&ring),
             config,
             db,
@@ -130,7 +144,9 @@ impl App {
             templates,
             presence: Presence::default(),
             counters: Counters::default(),
+            gates: Gates::default(),
             outbox_wake: Notify::new(),
+            ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),
         }))
@@ -149,6 +165,11 @@ impl Inner {
     /// The present instant; a verb asks once.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A new id, later in order than those before.
+    pub fn new_id(&self, now: Timestamp) -> Uuid {
+        self.ids.next(now, &*self.random)
     }
 
     /// Fresh random bytes.

@@ -18,10 +18,12 @@ pub enum Cookie {
     Csrf,
     /// Proves which client registered: HttpOnly, SameSite=Lax.
     Registration,
+    /// A known device, without authority: HttpOnly, SameSite=Lax.
+    Device,
 }
 
 impl Cookie {
-    const ALL: [Self; 4] = [Self::Refresh, Self::Access, Self::Csrf, Self::Registration];
+    const ALL: [Self; 5] = [Self::Refresh, Self::Access, Self::Csrf, Self::Registration, Self::Device];
 
     const fn base(self) -> &'static str {
         match self {
@@ -29,13 +31,14 @@ impl Cookie {
             Self::Access => "accessToken",
             Self::Csrf => "csrfToken",
             Self::Registration => "registration",
+            Self::Device => "device",
         }
     }
 
     const fn path(self) -> &'static str {
         match self {
             Self::Refresh => API_PATH,
-            Self::Access | Self::Csrf | Self::Registration => "/",
+            Self::Access | Self::Csrf | Self::Registration | Self::Device => "/",
         }
     }
 }
@@ -43,7 +46,7 @@ impl Cookie {
 /// Names by scheme: on https `__Host-` where the path is `/`, else `__Secure-` (draft-ietf-httpbis-rfc6265bis 4.1.3).
 pub struct CookieNames {
     https: bool,
-    names: [String; 4],
+    names: [String; 5],
 }
 
 impl CookieNames {
@@ -125,6 +128,13 @@ impl SetCookies {
             cookies.add(names.clear(cookie));
         }
         cookies
+    }
+
+    /// Adds the lines of another answer.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     /// Puts the lines into an answer.

@@ -1,26 +1,152 @@
-//! Failures counted on this node, by key. The rules are the business of `limits`.
+//! Failures and other costly events, counted on this node by key. Which are counted and how many are too many is the
+//! business of `limits`.
 use crate::clock::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Failures under one key.
-#[derive(Clone, Copy, Debug)]
-pub struct Bucket {
-    /// How many.
-    pub failures: u32,
-    /// Since when they are counted.
-    pub since: Timestamp,
-    /// The latest.
-    pub latest: Timestamp,
+/// Buckets kept, at about 60 bytes each; beyond, the lightest make room.
+const BUCKETS: usize = 100_000;
+/// Without a further event for so long, a growing wait starts anew.
+const FORGET_AFTER: Duration = Duration::from_secs(86_400);
+/// The first of the growing waits.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// What is counted: a budget and a digest or id within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Keeps the budgets apart.
+    pub budget: u8,
+    /// Whom or what it is about.
+    pub subject: [u8; 16],
 }
 
-/// All buckets.
+/// How many are too many.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// After `free` events a wait of 1 s, doubled by each further event up to `longest`.
+    Growing {
+        /// Events before the first wait.
+        free: u32,
+        /// The longest wait.
+        longest: Duration,
+    },
+    /// At most `most` events within `span`, counted from the first.
+    Window {
+        /// Events within the span.
+        most: u32,
+        /// How long they count.
+        span: Duration,
+    },
+}
+
+/// One count that an event goes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge {
+    /// Under which key.
+    pub key: Key,
+    /// By which rule.
+    pub rule: Rule,
+}
+
+/// Events under one key.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    count: u32,
+    since: Timestamp,
+    latest: Timestamp,
+}
+
+impl Rule {
+    /// When the next event may happen, or `None` for at once.
+    fn opens(&self, bucket: &Bucket, now: Timestamp) -> Option<Timestamp> {
+        let opens = match *self {
+            Self::Growing { free, longest } => {
+                let beyond = bucket.count.checked_sub(free)?;
+                bucket.latest.plus((FIRST_WAIT * (1 << beyond.min(20))).min(longest))
+            }
+            Self::Window { most, span } => {
+                if bucket.count < most {
+                    return None;
+                }
+                bucket.since.plus(span)
+            }
+        };
+        (opens > now).then_some(opens)
+    }
+
+    /// Whether the bucket's time is over, so that it starts anew.
+    fn is_over(&self, bucket: &Bucket, now: Timestamp) -> bool {
+        match *self {
+            Self::Growing { .. } => bucket.latest.plus(FORGET_AFTER) <= now,
+            Self::Window { span, .. } => bucket.since.plus(span) <= now,
+        }
+    }
+}
+
+/// All counts of this node.
 #[derive(Default)]
-pub struct Counters(Mutex<HashMap<String, Bucket>>);
+pub struct Counters(Mutex<HashMap<Key, Bucket>>);
 
 impl Counters {
-    /// The buckets, for the time of one decision.
-    pub fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
+    /// Counts one event under every key, or under none.
+    ///
+    /// # Errors
+    /// When it may happen.
+    pub fn reserve(&self, charges: &[Charge], now: Timestamp) -> Result<(), Timestamp> {
+        let mut buckets = self.lock();
+        if let Some(opens) = opens(&buckets, charges, now) {
+            return Err(opens);
+        }
+        if buckets.len() >= BUCKETS {
+            make_room(&mut buckets, now);
+        }
+        for charge in charges {
+            let fresh = Bucket { count: 0, since: now, latest: now };
+            let bucket = buckets.entry(charge.key).or_insert(fresh);
+            if charge.rule.is_over(bucket, now) {
+                *bucket = fresh;
+            }
+            bucket.count = bucket.count.saturating_add(1);
+            bucket.latest = bucket.latest.max(now);
+        }
+        Ok(())
+    }
+
+    /// Takes one event back.
+    pub fn give_back(&self, charges: &[Charge]) {
+        let mut buckets = self.lock();
+        for charge in charges {
+            if let Some(bucket) = buckets.get_mut(&charge.key) {
+                bucket.count = bucket.count.saturating_sub(1);
+                if bucket.count == 0 {
+                    buckets.remove(&charge.key);
+                }
+            }
+        }
+    }
+
+    /// Forgets a key altogether.
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Bucket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn opens(buckets: &HashMap<Key, Bucket>, charges: &[Charge], now: Timestamp) -> Option<Timestamp> {
+    charges.iter().filter_map(|charge| charge.rule.opens(buckets.get(&charge.key)?, now)).max()
+}
+
+/// Drops what nobody added to for a day, then the lightest buckets: whoever floods the table with single events drives
+/// out their own, not the count of somebody's guesses.
+fn make_room(buckets: &mut HashMap<Key, Bucket>, now: Timestamp) {
+    buckets.retain(|_, bucket| bucket.latest.plus(FORGET_AFTER) > now);
+    let mut least = 1;
+    while buckets.len() > BUCKETS / 4 * 3 {
+        buckets.retain(|_, bucket| bucket.count > least);
+        least *= 2;
     }
 }

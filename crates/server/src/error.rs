@@ -171,6 +171,7 @@ pub struct Problem {
 }
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 type Source = Arc<dyn std::error::Error + Send + Sync>;
 
@@ -185,6 +186,8 @@ pub struct Error {
     pub fields: Vec<FieldProblem>,
     /// Seconds until a retry makes sense.
     pub retry_after: Option<u32>,
+    /// Name and quota of the exceeded limit.
+    limit: Option<(&'static str, u32)>,
     source: Option<Source>,
 }
 
@@ -195,7 +198,7 @@ impl Error {
     /// An error with the code's own sentence.
     pub fn new(code: Code) -> Self {
         let retry_after = matches!(code, Code::Busy | Code::Unavailable).then_some(1);
-        Self { code, detail: None, fields: Vec::new(), retry_after, source: None }
+        Self { code, detail: None, fields: Vec::new(), retry_after, limit: None, source: None }
     }
 
     /// A defect or broken dependency: the client learns nothing, the log all.
@@ -229,6 +232,13 @@ impl Error {
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The exceeded limit: name, quota, seconds until it opens. Never anything about the account.
+    #[must_use]
+    pub fn with_limit(mut self, name: &'static str, quota: u32, seconds: u32) -> Self {
+        self.limit = Some((name, quota));
+        self.with_retry_after(seconds)
     }
 
     /// The private cause, for the log.
@@ -302,11 +312,11 @@ impl IntoResponse for Error {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         // draft-ietf-httpapi-ratelimit-headers; without a partition key, which would tell about accounts.
-        if self.code == Code::RateLimited
-            && let Ok(value) =
-                HeaderValue::try_from(format!("\"default\";r=0;t={}", self.retry_after.unwrap_or(1)))
-        {
-            headers.insert(RATE_LIMIT, value);
+        if let Some((name, quota)) = self.limit {
+            let state = format!("\"{name}\";r=0;t={}", self.retry_after.unwrap_or(1));
+            headers.extend(HeaderValue::try_from(state).ok().map(|value| (RATE_LIMIT, value)));
+            let policy = format!("\"{name}\";q={quota}");
+            headers.extend(HeaderValue::try_from(policy).ok().map(|value| (RATE_LIMIT_POLICY, value)));
         }
         response.extensions_mut().insert(self);
         response

@@ -1,12 +1,37 @@
 //! Typed, sortable ids: UUIDv7 (RFC 9562) from the injected clock and randomness. Never secrets.
 use crate::clock::Timestamp;
 use crate::random::{Random, bytes};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
-/// A new UUIDv7.
-pub fn uuid_v7(now: Timestamp, random: &dyn Random) -> Uuid {
-    let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &bytes::<10>(random)).into_uuid()
+/// A step of the clock back by more is believed; ids then start anew from there.
+const SMALL_STEP_MILLIS: u64 = 10_000;
+/// Ids of one millisecond that a counter of 12 bits keeps in order.
+const LAST_OF_MILLISECOND: u16 = 0xfff;
+
+/// Keeps the ids of this process in the order in which they were made (RFC 9562 6.2, method 1), also within one
+/// millisecond and over small steps of the clock back.
+#[derive(Default)]
+pub struct Sequence(Mutex<(u64, u16)>);
+
+impl Sequence {
+    /// A new UUIDv7: milliseconds, a counter, 62 random bits.
+    pub fn next(&self, now: Timestamp, random: &dyn Random) -> Uuid {
+        let (millis, counter) = self.step(u64::try_from(now.micros() / 1000).unwrap_or(0));
+        let mut rest = bytes::<10>(random);
+        rest[..2].copy_from_slice(&counter.to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+    }
+
+    fn step(&self, millis: u64) -> (u64, u16) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = match *last {
+            (former, _) if millis > former || former - millis > SMALL_STEP_MILLIS => (millis, 0),
+            (former, LAST_OF_MILLISECOND) => (former + 1, 0),
+            (former, counter) => (former, counter + 1),
+        };
+        *last
+    }
 }
 
 /// Declares an id type; every one has the same few conversions.
@@ -17,11 +42,6 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id.
-            pub fn new(now: Timestamp, random: &dyn Random) -> Self {
-                Self(uuid_v7(now, random))
-            }
-
             /// From its hyphenated lower-case text; nothing else passes.
             pub fn parse(text: &str) -> Option<Self> {
                 let id = Uuid::try_parse(text).ok()?;

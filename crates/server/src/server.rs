@@ -1,13 +1,13 @@
 //! Listening and serving: connections with time limits, and a stop that finishes what is in flight.
 use crate::app::App;
-use crate::{housekeeping, mail, router};
+use crate::{housekeeping, mail, proxy_protocol, router};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub async fn serve(app: App, listener: TcpListener, mut stop: watch::Receiver<bo
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => connection(&router, &graceful, stream, peer),
+                Ok((stream, peer)) => accepted_one(&app, &router, &graceful, stream, peer),
                 Err(error) => accept_failed(&error).await,
             },
             () = told_to(&mut stop) => break,
@@ -60,9 +60,34 @@ async fn accept_failed(error: &io::Error) {
     let _ = tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await;
 }
 
-fn connection(router: &Router, graceful: &GracefulShutdown, stream: TcpStream, peer: SocketAddr) {
+/// Serves a connection; one from a proxy that speaks the PROXY protocol first says for whom.
+fn accepted_one(
+    app: &App,
+    router: &Router,
+    graceful: &GracefulShutdown,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) {
     let _ = stream.set_nodelay(true);
-    let router = router.clone();
+    let (router, watcher) = (router.clone(), graceful.watcher());
+    let announced = app.config.server.proxy_protocol && app.proxies.is_trusted(peer.ip());
+    tokio::spawn(async move {
+        let client = if announced {
+            match proxy_protocol::read(&mut stream, peer).await {
+                Ok(client) => client,
+                Err(problem) => {
+                    tracing::warn!(%peer, "a connection from a trusted proxy was closed: {problem}");
+                    return;
+                }
+            }
+        } else {
+            peer
+        };
+        serve_connection(router, watcher, stream, client).await;
+    });
+}
+
+async fn serve_connection(router: Router, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -74,10 +99,7 @@ fn connection(router: &Router, graceful: &GracefulShutdown, stream: TcpStream, p
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, %peer, "a connection broke off");
-        }
-    });
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, %peer, "a connection broke off");
+    }
 }

@@ -161,7 +161,7 @@ impl<'a> Event<'a> {
 
 /// Writes an event in the caller's transaction.
 pub async fn record(app: &Inner, tx: &mut Tx, event: Event<'_>, now: Timestamp) -> Result<()> {
-    let id = RowId::new(now, &*app.random);
+    let id = RowId(app.new_id(now));
     let identifier =
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
     let row = store::NewEvent {

@@ -80,7 +80,7 @@ pub struct Found {
 /// change.
 pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) -> Result<Opaque> {
     let secret = Opaque::mint(issue.purpose.kind(), app.random_bytes());
-    let id = RowId::new(now, &*app.random);
+    let id = RowId(app.new_id(now));
     let failed_tries = store::failed_tries(tx, issue.user, issue.purpose.name(), now).await?;
     if issue.purpose != Purpose::UndoEmailChange {
         store::kill_purpose(tx, issue.user, issue.purpose.name()).await?;

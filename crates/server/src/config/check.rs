@@ -1,5 +1,5 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
-use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm};
+use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm, parse_network};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,10 +15,35 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     sessions(config, &mut problems);
     passwords(config, &mut problems);
     mail(config, &mut problems);
-    if !config.limits.enabled && !config.development() {
+    limits(config, &mut problems);
+    problems
+}
+
+fn limits(config: &Config, problems: &mut Vec<ConfigError>) {
+    let limits = &config.limits;
+    if !limits.enabled && !config.development() {
         problems.push(ConfigError::new("limits.enabled", "limits may be off in development only"));
     }
-    problems
+    let counts = [
+        ("limits.account_failures", limits.account_failures, 1, 10),
+        ("limits.account_failures_anywhere", limits.account_failures_anywhere, 5, 100),
+        ("limits.network_failures", limits.network_failures, 1, 100_000),
+        ("limits.registrations_per_network", limits.registrations_per_network, 1, 1_000_000),
+        ("limits.mails_per_network", limits.mails_per_network, 1, 1_000_000),
+        ("limits.refreshes_per_session", limits.refreshes_per_session, 10, 1_000_000),
+    ];
+    for (path, value, least, most) in counts {
+        if !(least..=most).contains(&value) {
+            problems.push(ConfigError::new(path, format!("must be between {least} and {most}")));
+        }
+    }
+    for (path, value) in
+        [("limits.longest_wait", limits.longest_wait), ("limits.network_window", limits.network_window)]
+    {
+        if value < Duration::from_secs(1) || value > Duration::from_secs(86_400) {
+            problems.push(ConfigError::new(path, "must be between 1s and 24h"));
+        }
+    }
 }
 
 fn server(config: &Config, problems: &mut Vec<ConfigError>) {
@@ -38,6 +63,24 @@ fn server(config: &Config, problems: &mut Vec<ConfigError>) {
             let text = format!("\"{origin}\" is not an origin such as https://app.example.com");
             problems.push(ConfigError::new("server.allowed_origins", text));
         }
+    }
+    for network in &server.trusted_proxies {
+        match parse_network(network) {
+            None => {
+                let text =
+                    format!("\"{network}\" is not an address or network such as 10.0.0.5 or 10.0.0.0/8");
+                problems.push(ConfigError::new("server.trusted_proxies", text));
+            }
+            Some(network) if network.prefix_len() == 0 => {
+                let text = "must not name every address: then anybody could claim any address";
+                problems.push(ConfigError::new("server.trusted_proxies", text));
+            }
+            Some(_) => {}
+        }
+    }
+    if server.proxy_protocol && server.trusted_proxies.is_empty() {
+        let text = "needs server.trusted_proxies: only those may say for whom they speak";
+        problems.push(ConfigError::new("server.proxy_protocol", text));
     }
     if !(1024..=16 * 1024 * 1024).contains(&server.body_limit) {
         problems.push(ConfigError::new("server.body_limit", "must be between 1024 and 16777216 bytes"));
@@ -109,6 +152,9 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     between("codes.verify_code_ttl", codes.verify_code_ttl, 1, 86_400, "1s and 24h");
     between("codes.reset_ttl", codes.reset_ttl, 1, 86_400, "1s and 24h");
     between("codes.email_undo_ttl", codes.email_undo_ttl, 1, 30 * 86_400, "1s and 30d");
+    if let Some(ttl) = codes.otp_ttl {
+        between("codes.otp_ttl", ttl, 1, 86_400, "1s and 24h");
+    }
     if !(1..=10).contains(&config.codes.max_tries) {
         problems.push(ConfigError::new("codes.max_tries", "must be between 1 and 10"));
     }

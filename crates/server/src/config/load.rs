@@ -50,7 +50,12 @@ const SHORT: [(&str, &str); 6] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 3] = ["server.allowed_origins", "keys.previous_secret_keys", "passwords.context_words"];
+const LISTS: [&str; 4] = [
+    "server.allowed_origins",
+    "server.trusted_proxies",
+    "keys.previous_secret_keys",
+    "passwords.context_words",
+];
 
 /// Reads and validates. Returns the settings and sentences to say at start.
 ///

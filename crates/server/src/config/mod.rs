@@ -4,13 +4,15 @@ mod check;
 mod load;
 mod reference;
 mod sections;
+mod server;
 mod values;
 
 pub use check::check_production;
 pub use load::{Sources, load};
 pub use reference::reference;
 pub use sections::*;
-pub use values::Secret;
+pub use server::{ForwardedHeader, Mode, Profile, Server};
+pub use values::{Secret, parse_network};
 
 use crate::db;
 use serde::{Deserialize, Serialize};

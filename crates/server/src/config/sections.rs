@@ -1,75 +1,9 @@
 //! One small struct per concern. Doc comments become `docs/configuration.md`; `Default` holds the defaults.
-use super::values::{Secret, duration};
+use super::values::{Secret, duration, optional_duration};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use utoipa::ToSchema;
-
-/// A set of defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// ASVS 5.0 levels 1 and 2.
-    #[default]
-    Default,
-    /// ASVS 5.0 level 3.
-    Strict,
-}
-
-/// Whether development conveniences are on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Development while listening on loopback without SMTP, else production.
-    #[default]
-    Auto,
-    /// Plain http, loopback origins and the dev mailbox are fine.
-    Development,
-    /// Refuses to start insecure.
-    Production,
-}
-
-/// Where the server listens and how it is reached.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Address and port. Also `HALLPASS_LISTEN`; `PORT` sets the port alone.
-    pub listen: String,
-    /// The https address that people use, without a path. Default in development: `http://localhost:<port>`. Also `HALLPASS_PUBLIC_URL`.
-    pub public_url: Option<String>,
-    /// Folder of the embedded database and of the generated key. Also `HALLPASS_DATA_DIR`.
-    #[schema(value_type = String)]
-    pub data_dir: PathBuf,
-    /// Whether development conveniences are on.
-    pub mode: Mode,
-    /// Origins, such as `https://app.example.com`, whose pages may call with credentials. In development every loopback origin may.
-    pub allowed_origins: Vec<String>,
-    /// Largest body in bytes.
-    pub body_limit: usize,
-    /// How long a request may take to arrive and to be answered.
-    #[serde(with = "duration")]
-    #[schema(value_type = String)]
-    pub request_timeout: Duration,
-    /// How long a stopping server waits for requests in flight.
-    #[serde(with = "duration")]
-    #[schema(value_type = String)]
-    pub shutdown_grace: Duration,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:3000".into(),
-            public_url: None,
-            data_dir: "data".into(),
-            mode: Mode::Auto,
-            allowed_origins: Vec::new(),
-            body_limit: 64 * 1024,
-            request_timeout: Duration::from_secs(30),
-            shutdown_grace: Duration::from_secs(20),
-        }
-    }
-}
 
 /// Where facts are stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -292,8 +226,19 @@ pub struct Codes {
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub email_undo_ttl: Duration,
+    /// Life of every mailed code, when set, instead of the one of its kind.
+    #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub otp_ttl: Option<Duration>,
     /// Wrong tries after which a code is dead.
     pub max_tries: u32,
+}
+
+impl Codes {
+    /// Life of a verification code.
+    pub fn verify_code_life(&self) -> Duration {
+        self.otp_ttl.unwrap_or(self.verify_code_ttl)
+    }
 }
 
 impl Default for Codes {
@@ -303,6 +248,7 @@ impl Default for Codes {
             verify_code_ttl: Duration::from_secs(30 * 60),
             reset_ttl: Duration::from_secs(30 * 60),
             email_undo_ttl: Duration::from_secs(7 * 86_400),
+            otp_ttl: None,
             max_tries: 5,
         }
     }
@@ -357,11 +303,41 @@ impl Default for Mail {
 pub struct Limits {
     /// Off only in development, for load tests.
     pub enabled: bool,
+    /// Failures in a row, of one account from one network or on one known device, before the first wait; it is 1 s and doubles with each further failure.
+    pub account_failures: u32,
+    /// Failures in a row of one account from anywhere but its known devices, before the first wait.
+    pub account_failures_anywhere: u32,
+    /// The longest of these waits.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub longest_wait: Duration,
+    /// Failures of one network (an IPv4 address, an IPv6 /64) within `network_window`, over all accounts.
+    pub network_failures: u32,
+    /// How long failures of a network count.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub network_window: Duration,
+    /// Registrations from one network in an hour.
+    pub registrations_per_network: u32,
+    /// Mails that one network may ask for in an hour (an address gets 3 in 15 minutes and 10 a day in any case).
+    pub mails_per_network: u32,
+    /// Refreshes of one session in a minute.
+    pub refreshes_per_session: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { enabled: true }
+        Self {
+            enabled: true,
+            account_failures: 5,
+            account_failures_anywhere: 100,
+            longest_wait: Duration::from_secs(3600),
+            network_failures: 50,
+            network_window: Duration::from_secs(15 * 60),
+            registrations_per_network: 100,
+            mails_per_network: 100,
+            refreshes_per_session: 1200,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Values that settings are made of: durations and secrets.
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
+use std::net::IpAddr;
 use utoipa::ToSchema;
 
 /// Durations as people write them: `10s`, `15m`, `7d`.
@@ -33,6 +35,34 @@ pub(crate) mod duration {
             de::Error::custom(format!("\"{text}\" is not a duration such as 10s, 15m, 24h or 7d ({error})"))
         })
     }
+}
+
+/// The same for a setting that may be absent.
+pub(crate) mod optional_duration {
+    use serde::{Deserializer, Serializer};
+    use std::time::Duration;
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => super::duration::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        super::duration::deserialize(deserializer).map(Some)
+    }
+}
+
+/// An address or a network in CIDR notation; a bare address is a network of one.
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// A value that never shows itself.

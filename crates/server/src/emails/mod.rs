@@ -11,6 +11,7 @@ use crate::codes::{self, Issue, Purpose};
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
+use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::sessions::{self, Current};
@@ -31,8 +32,9 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     let user = &current.user;
     let owner = users::find_by_email(&app.db, new).await?;
     let free = owner.is_none_or(|owner| owner.id == user.id);
-    let allowed = mail::may_send(app, &new.typed, now).await?;
+    limits::spend_mail(app, client)?;
     let mut tx = app.db.begin().await?;
+    let allowed = mail::may_send(app, &mut tx, &new.typed, now).await?;
     let settings = &app.config.codes;
     let issue = |purpose, subject, ttl| Issue {
         purpose,

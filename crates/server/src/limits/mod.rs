@@ -1,109 +1,204 @@
-//! Limits against guessing and mail floods, counted on this node. Failures are reserved before anything is verified
-//! and given back on success, so that parallel guesses cannot exceed them.
+//! Limits against guessing, floods of mail and clients in a loop.
+//!
+//! Invariants: a failure is reserved before anything is verified and given back on success, so that parallel guesses
+//! cannot exceed a limit; a known device has a count of its own, so that strangers' failures never delay the owner; the
+//! answer to a limited call is the same for known and unknown accounts. What each limit is, is told in
+//! `docs/decisions/limits.md`.
+mod devices;
+
+pub use devices::{is_known_device, remember_device};
+
 use crate::app::Inner;
 use crate::clock::Timestamp;
-use crate::counters::Bucket;
+use crate::counters::{Charge, Key, Rule};
 use crate::error::{Code, Error, Result};
-use std::collections::HashMap;
+use crate::gates::Place;
+use crate::ids::{SessionId, UserId};
+use crate::web::Client;
 use std::time::Duration;
 
-/// Failures of one account from one network before waits begin.
-const FREE_FAILURES: u32 = 5;
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// Failures of one network, whatever the account.
-const NETWORK_FAILURES: u32 = 50;
-/// For how long failures of a network count.
-const NETWORK_SPAN: Duration = Duration::from_secs(15 * 60);
-/// Without a failure for so long, an account's count from a network starts anew.
-const FORGET_AFTER: Duration = Duration::from_secs(86_400);
-/// Buckets kept; beyond, the ones whose time is over go first.
-const BUCKETS: usize = 100_000;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 
-/// A reserved failure.
-pub struct Reservation {
-    account: String,
-    network: String,
+/// What has a budget of its own; its name is in the `RateLimit` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// Wrong passwords.
+    Passwords,
+    /// Wrong codes.
+    Codes,
+    /// Mails that anybody can ask for.
+    Mails,
+    /// Registrations.
+    Registration,
+    /// Refreshes of one session.
+    Refresh,
 }
 
-/// Reserves a failure of `account` from `network`.
+impl Budget {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Passwords => "passwords",
+            Self::Codes => "codes",
+            Self::Mails => "mails",
+            Self::Registration => "registration",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    /// The key of something within this budget, without showing what it is.
+    fn key(self, app: &Inner, scope: &str, subject: &str) -> Key {
+        let digest = app.secrets.identifiers.mac(format!("{}/{scope}/{subject}", self.name()).as_bytes());
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Key { budget: self as u8, subject: short }
+    }
+
+    fn limited(self, quota: u32, opens: Timestamp, now: Timestamp) -> Error {
+        let seconds = (opens.micros() - now.micros()).div_euclid(1_000_000) + 1;
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Error::new(Code::RateLimited).with_limit(self.name(), quota, seconds)
+    }
+}
+
+/// Whose secret is being guessed.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// An account.
+    User(UserId),
+    /// A normalised identifier that may belong to nobody.
+    Identifier(&'a str),
+    /// The user of a live session, in it.
+    Session(SessionId),
+}
+
+/// A reserved failure. Dropped without a word it stays one: a client that hangs up gets no guess for free.
+pub struct Reservation {
+    /// Counts of consecutive failures: a success ends the row.
+    rows: Vec<Charge>,
+    /// Counts of failures in a time: a success takes back its own.
+    sums: Vec<Charge>,
+    _places: Vec<Place>,
+}
+
+/// Reserves a failure, after those under way for the same account and network are decided.
 ///
 /// # Errors
 /// [`Code::RateLimited`] with the wait; the same whether the account exists or not.
-pub fn reserve(app: &Inner, account: &str, network: &str) -> Result<Reservation> {
-    let key = Reservation {
-        account: format!("account/{account}/{network}"),
-        network: format!("network/{network}"),
-    };
+pub async fn reserve(
+    app: &Inner,
+    budget: Budget,
+    subject: Subject<'_>,
+    client: &Client,
+) -> Result<Reservation> {
     if !app.config.limits.enabled {
-        return Ok(key);
+        return Ok(Reservation { rows: Vec::new(), sums: Vec::new(), _places: Vec::new() });
+    }
+    let (rows, sums) = charges(app, budget, subject, client);
+    let all: Vec<Charge> = rows.iter().chain(&sums).copied().collect();
+    let limits = &app.config.limits;
+    let mut places = Vec::new();
+    // Narrow gates first: a flood against one account must not take the places of its whole network.
+    if let Some(row) = rows.first() {
+        places.push(app.gates.enter(row.key, limits.account_failures).await);
+    }
+    if let Some(sum) = sums.first() {
+        places.push(app.gates.enter(sum.key, limits.network_failures).await);
     }
     let now = app.now();
-    let mut buckets = app.counters.lock();
-    if buckets.len() > BUCKETS {
-        buckets.retain(|_, bucket| bucket.latest.plus(NETWORK_SPAN) > now);
-    }
-    let network_opens = buckets.get(&key.network).and_then(network_opens);
-    let account_opens = buckets.get(&key.account).and_then(account_opens);
-    if let Some(opens) = network_opens.max(account_opens).filter(|opens| *opens > now) {
-        return Err(limited(opens, now));
-    }
-    count(&mut buckets, &key.account, now, |bucket| bucket.latest.plus(FORGET_AFTER) <= now);
-    count(&mut buckets, &key.network, now, |bucket| bucket.since.plus(NETWORK_SPAN) <= now);
-    Ok(key)
+    app.counters.reserve(&all, now).map_err(|opens| budget.limited(limits.account_failures, opens, now))?;
+    Ok(Reservation { rows, sums, _places: places })
+}
+
+/// The counts that a failure goes to.
+fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -> (Vec<Charge>, Vec<Charge>) {
+    let limits = &app.config.limits;
+    let growing = |key, free| Charge { key, rule: Rule::Growing { free, longest: limits.longest_wait } };
+    let (scope, name) = match subject {
+        // Who is in already has a count of its own as well.
+        Subject::Session(id) => {
+            let key = budget.key(app, "session", &id.to_string());
+            return (vec![growing(key, limits.account_failures)], Vec::new());
+        }
+        Subject::User(id) if is_known_device(app, client, id) => {
+            let device = client.device.as_deref().unwrap_or_default();
+            let key = budget.key(app, "device", &format!("{id}/{}", devices::name(device)));
+            return (vec![growing(key, limits.account_failures)], Vec::new());
+        }
+        Subject::User(id) => ("account", id.to_string()),
+        Subject::Identifier(text) => ("account", text.to_owned()),
+    };
+    let network = client.network();
+    let both = budget.key(app, "account+network", &format!("{name}/{network}"));
+    let rows = vec![
+        growing(both, limits.account_failures),
+        growing(budget.key(app, scope, &name), limits.account_failures_anywhere),
+    ];
+    let rule = Rule::Window { most: limits.network_failures, span: limits.network_window };
+    (rows, vec![Charge { key: budget.key(app, "network", &network), rule }])
 }
 
 impl Reservation {
-    /// It was no failure: the account's count starts anew, the network gets its one back.
+    /// It was no failure.
     pub fn succeeded(self, app: &Inner) {
-        let mut buckets = app.counters.lock();
-        buckets.remove(&self.account);
-        give_back(&mut buckets, &self.network);
+        for charge in &self.rows {
+            app.counters.forget(&charge.key);
+        }
+        app.counters.give_back(&self.sums);
     }
 
     /// Nothing was verified, for example because the queue was full.
     pub fn cancelled(self, app: &Inner) {
-        let mut buckets = app.counters.lock();
-        give_back(&mut buckets, &self.account);
-        give_back(&mut buckets, &self.network);
+        app.counters.give_back(&self.rows);
+        app.counters.give_back(&self.sums);
     }
 }
 
-fn give_back(buckets: &mut HashMap<String, Bucket>, key: &str) {
-    if let Some(bucket) = buckets.get_mut(key) {
-        bucket.failures = bucket.failures.saturating_sub(1);
+/// A new password was set through the mailbox: what strangers did to the account no longer counts.
+pub fn forgive(app: &Inner, user: UserId, client: &Client) {
+    let (rows, _) = charges(app, Budget::Passwords, Subject::User(user), client);
+    let key = Budget::Passwords.key(app, "account", &user.to_string());
+    for key in rows.iter().map(|charge| charge.key).chain([key]) {
+        app.counters.forget(&key);
     }
 }
 
-fn limited(opens: Timestamp, now: Timestamp) -> Error {
-    let seconds = (opens.micros() - now.micros()).div_euclid(1_000_000) + 1;
-    Error::new(Code::RateLimited).with_retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+/// Counts a registration from a network.
+///
+/// # Errors
+/// [`Code::RateLimited`].
+pub fn spend_registration(app: &Inner, client: &Client) -> Result<()> {
+    let most = app.config.limits.registrations_per_network;
+    spend(app, Budget::Registration, most, HOUR, &client.network())
 }
 
-/// When an account with failures from a network may be tried again: 1 s after the fifth, then twice as long each time.
-fn account_opens(bucket: &Bucket) -> Option<Timestamp> {
-    let beyond = bucket.failures.checked_sub(FREE_FAILURES)?;
-    let wait = Duration::from_secs(1 << beyond.min(20)).min(LONGEST_WAIT);
-    Some(bucket.latest.plus(wait))
+/// Counts a mail that somebody in a network asks for.
+///
+/// # Errors
+/// [`Code::RateLimited`]; the same whether the address is known or not.
+pub fn spend_mail(app: &Inner, client: &Client) -> Result<()> {
+    spend(app, Budget::Mails, app.config.limits.mails_per_network, HOUR, &client.network())
 }
 
-/// When a network with too many failures may try again.
-fn network_opens(bucket: &Bucket) -> Option<Timestamp> {
-    (bucket.failures >= NETWORK_FAILURES).then(|| bucket.since.plus(NETWORK_SPAN))
-}
-
-/// Counts a failure; a bucket that is over starts anew.
-fn count(
-    buckets: &mut HashMap<String, Bucket>,
-    key: &str,
-    now: Timestamp,
-    is_over: impl Fn(&Bucket) -> bool,
-) {
-    let fresh = Bucket { failures: 0, since: now, latest: now };
-    let bucket = buckets.entry(key.to_owned()).or_insert(fresh);
-    if is_over(bucket) {
-        *bucket = fresh;
+/// Counts a refresh of a session, whose token is genuine: a client in a loop costs a transaction each time.
+///
+/// # Errors
+/// [`Code::RateLimited`].
+pub fn spend_refresh(app: &Inner, session: [u8; 16], now: Timestamp) -> Result<()> {
+    if !app.config.limits.enabled {
+        return Ok(());
     }
-    bucket.failures = bucket.failures.saturating_add(1);
-    bucket.latest = now;
+    let most = app.config.limits.refreshes_per_session;
+    let key = Key { budget: Budget::Refresh as u8, subject: session };
+    let charge = Charge { key, rule: Rule::Window { most, span: MINUTE } };
+    app.counters.reserve(&[charge], now).map_err(|opens| Budget::Refresh.limited(most, opens, now))
+}
+
+fn spend(app: &Inner, budget: Budget, most: u32, span: Duration, network: &str) -> Result<()> {
+    if !app.config.limits.enabled {
+        return Ok(());
+    }
+    let now = app.now();
+    let charge = Charge { key: budget.key(app, "network", network), rule: Rule::Window { most, span } };
+    app.counters.reserve(&[charge], now).map_err(|opens| budget.limited(most, opens, now))
 }

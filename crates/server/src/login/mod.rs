@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
-use crate::limits;
+use crate::limits::{self, Budget, Subject};
 use crate::sessions::{self, Delivery, Issued, Start};
 use crate::telemetry::Outcome;
 use crate::users::{self, Login, User};
@@ -60,8 +60,11 @@ pub async fn sign_in(app: &App, client: &Client, request: SignIn) -> Result<(Use
 async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<(User, Issued)> {
     let identifier = request.identifier.trim().to_lowercase();
     let login = users::find_login(&app.db, &request.identifier).await?;
-    let account = login.as_ref().map_or_else(|| identifier.clone(), |login| login.user.id.to_string());
-    let reservation = limits::reserve(app, &account, &client.network())?;
+    let subject = match &login {
+        Some(login) => Subject::User(login.user.id),
+        None => Subject::Identifier(&identifier),
+    };
+    let reservation = limits::reserve(app, Budget::Passwords, subject, client).await?;
     let mut attempt = attempt(app, client, &request, login).await;
     if matches!(attempt, Ok(Attempt::Changed)) {
         // A parallel sign-in has replaced an outdated hash meanwhile; once more with the new one.

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Problem, Result};
 use crate::hashing::Password;
+use crate::limits;
 use crate::names::{EMAIL_MAX, Email, Username};
 use crate::sessions::{Current, Delivery, Issued, Said, SessionView, TokenBody, access, deliver};
 use crate::users::{User, UserView};
@@ -95,9 +96,17 @@ pub struct SignedIn {
     session: SessionView,
 }
 
-fn signed_in(app: &App, message: &'static str, user: &User, issued: &Issued) -> (SetCookies, Json<SignedIn>) {
+/// What every full sign-in answers; the device is known from now on.
+fn signed_in(
+    app: &App,
+    client: &Client,
+    message: &'static str,
+    user: &User,
+    issued: &Issued,
+) -> (SetCookies, Json<SignedIn>) {
     let (cookies, tokens) = deliver(app, issued, issued.session.delivery, app.now());
     let session = SessionView { current: Some(true), ..issued.session.view() };
+    let cookies = cookies.and(limits::remember_device(app, client, user.id));
     (cookies, Json(SignedIn { message, tokens, user: user.view(), session }))
 }
 
@@ -129,8 +138,13 @@ async fn register(
             Ok((StatusCode::ACCEPTED, registration_cookie(&app, &secret), body).into_response())
         }
         Registered::SignedIn(done, secret) => {
-            let answer =
-                signed_in(&app, "Welcome. A mail asks you to confirm your address.", &done.0, &done.1);
+            let answer = signed_in(
+                &app,
+                &client,
+                "Welcome. A mail asks you to confirm your address.",
+                &done.0,
+                &done.1,
+            );
             Ok((StatusCode::CREATED, registration_cookie(&app, &secret), answer).into_response())
         }
     }
@@ -200,7 +214,7 @@ pub struct VerifiedBody {
 /// Proves a mailbox by link token or by code.
 #[utoipa::path(post, path = "/api/v1/verify-email", tag = "accounts", request_body = VerifyRequest, responses(
     (status = 200, body = VerifiedBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn verify(
     State(app): State<App>,
     client: Client,
@@ -259,13 +273,14 @@ impl FromFields for ResendRequest {
     (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn resend(
     State(app): State<App>,
+    client: Client,
     _: OwnOrigin,
     headers: HeaderMap,
     Body(request): Body<ResendRequest>,
 ) -> Result<(StatusCode, Json<Said>)> {
     let cookie = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
     let registration = request.registration.or(cookie);
-    signup::resend(&app, &request.email, registration.as_deref()).await?;
+    signup::resend(&app, &client, &request.email, registration.as_deref()).await?;
     let message = "If there is something to confirm, a mail is on its way.";
     Ok((StatusCode::ACCEPTED, Json(Said { message })))
 }
@@ -310,7 +325,7 @@ async fn login(
     let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
     let (user, issued) =
         sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;
-    Ok(signed_in(&app, "Signed in.", &user, &issued))
+    Ok(signed_in(&app, &client, "Signed in.", &user, &issued))
 }
 
 /// A fresh proof of identity.

@@ -10,6 +10,7 @@ use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
 use crate::ids::RowId;
+use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords::{self, Context};
@@ -63,6 +64,7 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
     {
         return Err(Error::new(Code::UsernameTaken));
     }
+    limits::spend_registration(app, client)?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
     match app.config.registration.mode {
         crate::config::RegistrationMode::Pending => {
@@ -75,11 +77,10 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
 async fn pending(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Result<Opaque> {
     let now = app.now();
     let known = users::find_by_email(&app.db, &wish.email).await?.is_some();
-    let allowed = mail::may_send(app, &wish.email.typed, now).await?;
     let registration = Opaque::mint(SecretKind::Registration, app.random_bytes());
     let link = Opaque::mint(SecretKind::VerifyLink, app.random_bytes());
     let typed_code = codes::new_code(app);
-    let id = RowId::new(now, &*app.random);
+    let id = RowId(app.new_id(now));
     let row = store::NewPending {
         id,
         email: &wish.email,
@@ -88,12 +89,13 @@ async fn pending(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Resul
         password_hash: hash,
         link_hash: (!known).then(|| link.digest()),
         code_mac: code::mac(&app.secrets.codes, CODE_PURPOSE, &id.to_string(), &typed_code),
-        code_expires_at: now.plus(app.config.codes.verify_code_ttl),
+        code_expires_at: now.plus(app.config.codes.verify_code_life()),
         client_hash: registration.digest(),
         now,
         expires_at: now.plus(app.config.codes.verify_link_ttl),
     };
     let mut tx = app.db.begin().await?;
+    let allowed = mail::may_send(app, &mut tx, &wish.email.typed, now).await?;
     store::insert(&mut tx, &row).await?;
     let message = if known { account_exists(app) } else { verify_message(app, &link, typed_code) };
     mail::enqueue_or_pretend(app, &mut tx, allowed.then_some(wish.email.typed.as_str()), &message, now)
@@ -114,7 +116,7 @@ fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
         link: format!("{}/verify-email?token={}", app.public_url, link.expose()),
         code,
         link_hours: settings.verify_link_ttl.as_secs() / 3600,
-        code_minutes: settings.verify_code_ttl.as_secs() / 60,
+        code_minutes: settings.verify_code_life().as_secs() / 60,
     }
 }
 
@@ -160,7 +162,7 @@ async fn send_verification(
         purpose: Purpose::VerifyEmail,
         user: Some(user.id),
         subject: None,
-        code: Some((&code, settings.verify_code_ttl)),
+        code: Some((&code, settings.verify_code_life())),
         client: registration,
         ttl: settings.verify_link_ttl,
     };
@@ -169,31 +171,35 @@ async fn send_verification(
 }
 
 /// Sends link and code once more; the former ones die, failed tries stay counted. The answer never tells.
-pub async fn resend(app: &App, email: &Email, registration: Option<&str>) -> Result<()> {
+///
+/// # Errors
+/// [`Code::RateLimited`], about the caller's network only.
+pub async fn resend(app: &App, client: &Client, email: &Email, registration: Option<&str>) -> Result<()> {
+    limits::spend_mail(app, client)?;
     let now = app.now();
     let secret = registration.and_then(|text| Opaque::parse(SecretKind::Registration, text));
-    let client = secret.as_ref().map(Opaque::digest);
+    let registered = secret.as_ref().map(Opaque::digest);
     let user = users::find_by_email(&app.db, email).await?;
-    let allowed = mail::may_send(app, &email.typed, now).await?;
     let mut tx = app.db.begin().await?;
+    let allowed = mail::may_send(app, &mut tx, &email.typed, now).await?;
     if let Some(user) =
         user.filter(|user| user.email_verified_at.is_none() && user.disabled_at.is_none() && allowed)
     {
         // The client that registered stays the one whose password counts.
         let former = codes::client_of(&app.db, Purpose::VerifyEmail, user.id, now).await?;
-        let same = secret.as_ref().filter(|_| former.is_some() && former == client);
+        let same = secret.as_ref().filter(|_| former.is_some() && former == registered);
         send_verification(app, &mut tx, &user, same, now).await?;
         return mail::commit(app, tx).await;
     }
-    let pending = store::latest(&mut tx, &email.normalised, client, now).await?.filter(|_| allowed);
+    let pending = store::latest(&mut tx, &email.normalised, registered, now).await?.filter(|_| allowed);
     let link = Opaque::mint(SecretKind::VerifyLink, app.random_bytes());
     let code = codes::new_code(app);
-    let id = pending.unwrap_or_else(|| RowId::new(now, &*app.random));
+    let id = pending.unwrap_or_else(|| RowId(app.new_id(now)));
     let renewal = store::Renewal {
         id,
         link_hash: link.digest(),
         code_mac: code::mac(&app.secrets.codes, CODE_PURPOSE, &id.to_string(), &code),
-        code_expires_at: now.plus(app.config.codes.verify_code_ttl),
+        code_expires_at: now.plus(app.config.codes.verify_code_life()),
     };
     let renewed = store::renew(&mut tx, &renewal).await?;
     let recipient = renewed.then_some(email.typed.as_str());

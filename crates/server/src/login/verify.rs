@@ -12,6 +12,7 @@ use crate::db::Tx;
 use crate::emails;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::sessions;
@@ -75,7 +76,26 @@ async fn by_link(app: &App, client: &Client, token: &str, same: SameClient) -> R
     existing(app, client, &found, same, None).await
 }
 
+/// Under the limits of guessing, beside the tries that the code itself has.
 async fn by_code(
+    app: &App,
+    client: &Client,
+    email: &Email,
+    typed: &str,
+    same: SameClient,
+) -> Result<Verified> {
+    let subject = Subject::Identifier(&email.normalised);
+    let reservation = limits::reserve(app, Budget::Codes, subject, client).await?;
+    let result = try_by_code(app, client, email, typed, same).await;
+    match &result {
+        Ok(_) => reservation.succeeded(app),
+        Err(error) if error.code == Code::InvalidCode => {}
+        Err(_) => reservation.cancelled(app),
+    }
+    result
+}
+
+async fn try_by_code(
     app: &App,
     client: &Client,
     email: &Email,

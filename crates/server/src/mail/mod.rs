@@ -92,7 +92,7 @@ pub async fn enqueue_or_pretend(
 
 async fn write(app: &App, tx: &mut Tx, to: Option<&str>, message: &Message, now: Timestamp) -> Result<()> {
     let content = message.render(&app.templates, &app.config.mail.product_name).map_err(Error::internal)?;
-    let id = RowId::new(now, &*app.random);
+    let id = RowId(app.new_id(now));
     let payload = Payload { to: to.unwrap_or_default().to_owned(), content };
     let plain = Zeroizing::new(serde_json::to_vec(&payload).map_err(Error::internal)?);
     let sealed = app.secrets.sealer.seal(&plain, id.to_string().as_bytes(), app.random_bytes());
@@ -118,17 +118,17 @@ pub async fn commit(app: &App, tx: Tx) -> Result<()> {
 }
 
 /// Whether an address may get one more mail that anybody can ask for: 3 in 15 minutes, 10 a day. Mails about what its
-/// owner did are not counted and always sent.
+/// owner did are not counted and always sent. Asked in the transaction that writes the mail, so that parallel calls
+/// do not exceed it.
 ///
 /// # Errors
 /// The database's.
-pub async fn may_send(app: &App, to: &str, now: Timestamp) -> Result<bool> {
+pub async fn may_send(app: &App, tx: &mut Tx, to: &str, now: Timestamp) -> Result<bool> {
     if !app.config.limits.enabled {
         return Ok(true);
     }
     let [(few, short), (many, long)] = FLOOD;
-    let (recent, today) =
-        store::recent(&mut &app.db, &lookup_form(to), now.minus(short), now.minus(long)).await?;
+    let (recent, today) = store::recent(tx, &lookup_form(to), now.minus(short), now.minus(long)).await?;
     Ok(recent < few && today < many)
 }
 

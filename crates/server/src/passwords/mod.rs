@@ -12,14 +12,15 @@ pub use routes::routes;
 
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
+use crate::clock::Timestamp;
 use crate::codes;
 use crate::error::{Code, Error, FieldProblem, Result};
 use crate::hashing::Password;
+use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::sessions::{self, Current, device};
 use crate::users::{self, User};
 use crate::web::Client;
-use crate::{clock::Timestamp, limits};
 use hallpass_crypto::strength::{self, Policy};
 
 /// What a new password must not consist of.
@@ -93,7 +94,8 @@ pub async fn hash(app: &App, password: Password) -> Result<String> {
 /// # Errors
 /// [`Code::InvalidCredentials`], [`Code::RateLimited`], [`Code::Busy`].
 pub async fn prove(app: &App, current: &Current, client: &Client, password: Password) -> Result<String> {
-    let reservation = limits::reserve(app, &current.user.id.to_string(), &client.network())?;
+    let subject = Subject::Session(current.session.id);
+    let reservation = limits::reserve(app, Budget::Passwords, subject, client).await?;
     let login = users::find_credentials(&app.db, current.user.id).await?;
     let stored = login.and_then(|login| login.password_hash);
     let verified = match app.hashing.verify(password, stored.clone()).await {

@@ -5,6 +5,7 @@ use crate::audit::{self, Event, Kind};
 use crate::codes::{self, Found, Issue, Purpose};
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::sessions;
@@ -13,10 +14,11 @@ use crate::web::Client;
 
 /// Sends a reset link to the address if it has an account; nobody but the mailbox learns whether.
 pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
+    limits::spend_mail(app, client)?;
     let now = app.now();
     let user = users::find_by_email(&app.db, email).await?.filter(|user| user.disabled_at.is_none());
-    let allowed = mail::may_send(app, &email.typed, now).await?;
     let mut tx = app.db.begin().await?;
+    let allowed = mail::may_send(app, &mut tx, &email.typed, now).await?;
     let issue = Issue {
         purpose: Purpose::ResetPassword,
         user: user.as_ref().map(|user| user.id).filter(|_| allowed),
@@ -75,5 +77,7 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     codes::kill_all(&mut tx, user.id).await?;
     audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now).await?;
     mail::enqueue(app, &mut tx, &user.email, &changed_message(client, now), now).await?;
-    mail::commit(app, tx).await
+    mail::commit(app, tx).await?;
+    limits::forgive(app, user.id, client);
+    Ok(())
 }

@@ -160,7 +160,7 @@ pub struct Issued {
 /// [`Code::SessionLimitReached`].
 pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) -> Result<Issued> {
     make_room(app, tx, start, now).await?;
-    let id = SessionId::new(now, &*app.random);
+    let id = SessionId(app.new_id(now));
     let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
     let settings = &app.config.sessions;
     let absolute_expires_at = now.plus(settings.absolute_ttl);

@@ -87,7 +87,7 @@ pub struct CsrfToken {
 #[utoipa::path(post, path = "/api/v1/refresh", tag = "sessions", request_body = Option<RefreshRequest>, responses(
     (status = 200, description = "New tokens", body = TokenBody),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn refresh(
     State(app): State<App>,
     client: Client,

@@ -7,6 +7,7 @@ use crate::config::OnReuse;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
+use crate::limits;
 use crate::mail::{self, Message};
 use crate::sessions::device;
 use crate::telemetry::Outcome;
@@ -40,6 +41,7 @@ async fn try_rotate(app: &App, presented: &str, client: &Client) -> Result<Refre
     // The MAC comes first: forgeries cost no database work and end nobody's session.
     let token = RefreshToken::parse(presented, &app.secrets.refresh);
     let token = token.ok_or_else(|| Error::new(Code::InvalidRefreshToken))?;
+    limits::spend_refresh(app, token.session, now)?;
     let successor = RefreshToken::new(token.session, token.generation.saturating_add(1), app.random_bytes());
     let origin = client.origin();
     let rotation = store::Rotation {

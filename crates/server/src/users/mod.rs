@@ -160,7 +160,7 @@ pub async fn username_taken(
 
 /// Creates a user. `None` when the address was taken meanwhile; a username that was taken is left out.
 pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp) -> Result<Option<User>> {
-    let id = UserId::new(now, &*app.random);
+    let id = UserId(app.new_id(now));
     let username = match new.username {
         Some(username) if username_taken_in(tx, username).await? => None,
         other => other,

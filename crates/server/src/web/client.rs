@@ -1,12 +1,13 @@
 //! Who calls: address, network and user agent.
 use crate::app::App;
+use crate::cookies::Cookie;
 use crate::error::{Code, Error};
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use axum::http::request::Parts;
 use hallpass_crypto::rotation::Origin;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 300;
@@ -14,16 +15,26 @@ const AGENT_MAX: usize = 300;
 /// The caller as the server sees it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Address of the peer.
+    /// Its address, as `proxies` sees it.
     pub ip: IpAddr,
     /// What it says it is; cut, without control characters.
     pub agent: Option<String>,
+    /// The cookie of a known device, unchecked: `limits` reads it.
+    pub device: Option<String>,
 }
+
+/// The client's true address; put into the request by the one layer.
+#[derive(Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
 
 impl Client {
     /// The command line, for audit events.
     pub fn local() -> Self {
-        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), agent: Some("hallpass command line".into()) }
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            agent: Some("hallpass command line".into()),
+            device: None,
+        }
     }
 
     /// The network that counts as one place: an IPv4 address, an IPv6 /64.
@@ -46,12 +57,14 @@ impl Client {
 impl FromRequestParts<App> for Client {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let address = parts.extensions.get::<ClientAddress>();
+        let ip = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientAddress(ip)| *ip);
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|text| text.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
-        Ok(Self { ip, agent })
+        // Two such cookies are as good as none: it carries no authority, so nobody needs to be told.
+        let device = app.cookies.read(&parts.headers, Cookie::Device).ok().flatten().map(str::to_owned);
+        Ok(Self { ip, agent, device })
     }
 }
 

@@ -3,12 +3,13 @@
 use crate::app::App;
 use crate::error::{Code, Error};
 use crate::telemetry::RequestLabels;
+use crate::web::client::ClientAddress;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -28,10 +29,12 @@ const SECURITY: [(&str, &str); 6] = [
 ];
 
 /// See the module's doc.
-pub async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let address = client_address(&app, &request);
+    request.extensions_mut().insert(ClientAddress(address));
     let id = request_id(&app, request.headers());
-    let about = About::of(&request);
+    let about = About::of(&request, address);
     let limit = app.config.server.request_timeout;
     let mut response = match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -46,6 +49,13 @@ pub async fn around(State(app): State<App>, request: Request, next: Next) -> Res
     about.count(&app, &response, seconds);
     about.log(&id, &response, error.as_ref(), seconds);
     response
+}
+
+/// The client's true address, from the peer and from what a trusted proxy says.
+fn client_address(app: &App, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    app.proxies.client(peer, request.headers())
 }
 
 /// The caller's id if it is harmless, else one of ours.
@@ -80,15 +90,15 @@ fn finish_headers(app: &App, id: &str, headers: &mut HeaderMap) {
 struct About {
     method: String,
     route: Option<MatchedPath>,
-    peer: Option<SocketAddr>,
+    address: IpAddr,
 }
 
 impl About {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, address: IpAddr) -> Self {
         Self {
             method: request.method().as_str().chars().take(16).collect(),
             route: request.extensions().get::<MatchedPath>().cloned(),
-            peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer),
+            address,
         }
     }
 
@@ -112,7 +122,7 @@ impl About {
     fn log(&self, id: &str, response: &Response, error: Option<&Error>, seconds: f64) {
         let (method, route, status) = (&self.method, self.route(), response.status().as_u16());
         let ms = format!("{:.2}", seconds * 1000.0);
-        let ip = self.peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+        let ip = self.address.to_string();
         let code = error.map(|error| error.code.name());
         let cause = error.and_then(Error::cause);
         if status >= 500 {

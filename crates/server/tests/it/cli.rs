@@ -1,6 +1,6 @@
 //! The command line, as operators and scripts use it: the real binary, a real folder, a real server beside it.
 mod broken;
-mod process;
+pub mod process;
 
 use crate::support::{OTHER_PASSWORD, PASSWORD};
 use process::Place;

@@ -114,8 +114,17 @@ impl Place {
 
     /// Starts a server on a free port and waits until it says where it is.
     pub fn serve(&self) -> Server {
+        self.serve_with(Stdio::inherit())
+    }
+
+    /// The same, with a log to read in the end.
+    pub fn serve_logging(&self) -> Server {
+        self.serve_with(Stdio::piped())
+    }
+
+    fn serve_with(&self, log: Stdio) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
@@ -170,6 +179,15 @@ impl Server {
     /// Status of the caller's own account.
     pub fn me(&self, token: &str) -> u16 {
         self.send("GET", "/api/v1/me", token, &Value::Null).0
+    }
+
+    /// Stops and returns what was logged.
+    pub fn stop_and_read_log(mut self) -> String {
+        let mut log = self.child.stderr.take().expect("started by serve_logging");
+        assert_eq!(self.stop(), Some(0));
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// Stops as an init system does; returns the exit code.
