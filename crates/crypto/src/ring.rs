@@ -41,6 +41,8 @@ pub enum Purpose {
     Device,
     /// Registrations that are not yet proven.
     Registration,
+    /// The head of the audit log.
+    Audit,
     /// Values by which nodes and commands recognise their own data.
     Check,
 }
@@ -56,6 +58,7 @@ impl Purpose {
             Self::Identifier => b"identifier",
             Self::Device => b"device",
             Self::Registration => b"registration",
+            Self::Audit => b"audit",
             Self::Check => b"check",
         }
     }
@@ -161,7 +164,7 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 8] = [
+    const ALL: [Purpose; 9] = [
         Purpose::RefreshMac,
         Purpose::Seal,
         Purpose::Csrf,
@@ -169,6 +172,7 @@ mod tests {
         Purpose::Identifier,
         Purpose::Device,
         Purpose::Registration,
+        Purpose::Audit,
         Purpose::Check,
     ];
 
@@ -186,7 +190,7 @@ mod tests {
             ALL.iter().flat_map(|p| ring.derive(*p).all().copied().collect::<Vec<_>>()).collect();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), 16);
+        assert_eq!(keys.len(), 18);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Secrets {
     pub codes: Keys,
     /// Cookies of known devices.
     pub devices: Keys,
+    /// The head of the audit log.
+    pub audit: Keys,
     /// Unknown identifiers in the audit log and in limits.
     pub identifiers: Keys,
     /// Sealing of mails and private keys at rest.
@@ -49,6 +51,7 @@ impl Secrets {
             csrf: ring.derive(Purpose::Csrf),
             codes: ring.derive(Purpose::Code),
             devices: ring.derive(Purpose::Device),
+            audit: ring.derive(Purpose::Audit),
             identifiers: ring.derive(Purpose::Identifier),
             sealer: Sealer::new(ring),
             fingerprint: ring.fingerprint(),

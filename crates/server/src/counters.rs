@@ -55,6 +55,17 @@ struct Bucket {
     count: u32,
     since: Timestamp,
     latest: Timestamp,
+    /// Whether somebody was refused since the latest event.
+    refused: bool,
+}
+
+/// Why an event must not happen now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// When it may.
+    pub opens: Timestamp,
+    /// Whether this is the first refusal of the present wait; only that one is worth a line in the audit log.
+    pub first: bool,
 }
 
 impl Rule {
@@ -89,28 +100,31 @@ impl Rule {
 pub struct Counters(Mutex<HashMap<Key, Bucket>>);
 
 impl Counters {
-    /// Counts one event under every key, or under none.
+    /// Counts one event under every key, or under none. Returns how many were counted before under the first key.
     ///
     /// # Errors
     /// When it may happen.
-    pub fn reserve(&self, charges: &[Charge], now: Timestamp) -> Result<(), Timestamp> {
+    pub fn reserve(&self, charges: &[Charge], now: Timestamp) -> Result<u32, Refused> {
         let mut buckets = self.lock();
         if let Some(opens) = opens(&buckets, charges, now) {
-            return Err(opens);
+            return Err(Refused { opens, first: note_refusal(&mut buckets, charges, now) });
         }
         if buckets.len() >= BUCKETS {
             make_room(&mut buckets, now);
         }
+        let mut before = None;
         for charge in charges {
-            let fresh = Bucket { count: 0, since: now, latest: now };
+            let fresh = Bucket { count: 0, since: now, latest: now, refused: false };
             let bucket = buckets.entry(charge.key).or_insert(fresh);
             if charge.rule.is_over(bucket, now) {
                 *bucket = fresh;
             }
+            before.get_or_insert(bucket.count);
             bucket.count = bucket.count.saturating_add(1);
             bucket.latest = bucket.latest.max(now);
+            bucket.refused = false;
         }
-        Ok(())
+        Ok(before.unwrap_or(0))
     }
 
     /// Takes one event back.
@@ -138,6 +152,19 @@ impl Counters {
 
 fn opens(buckets: &HashMap<Key, Bucket>, charges: &[Charge], now: Timestamp) -> Option<Timestamp> {
     charges.iter().filter_map(|charge| charge.rule.opens(buckets.get(&charge.key)?, now)).max()
+}
+
+/// Whether nobody was refused before in any of the closed buckets; notes that somebody is now.
+fn note_refusal(buckets: &mut HashMap<Key, Bucket>, charges: &[Charge], now: Timestamp) -> bool {
+    let mut first = true;
+    for charge in charges {
+        if let Some(bucket) = buckets.get_mut(&charge.key)
+            && charge.rule.opens(bucket, now).is_some()
+        {
+            first &= !std::mem::replace(&mut bucket.refused, true);
+        }
+    }
+    first
 }
 
 /// Drops what nobody added to for a day, then the lightest buckets: whoever floods the table with single events drives

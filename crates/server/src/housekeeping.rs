@@ -1,11 +1,14 @@
 //! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
 use crate::app::App;
+use crate::audit::{self, Event, Kind};
 use crate::codes;
 use crate::error::Result;
 use crate::keys;
 use crate::login;
 use crate::mail;
 use crate::sessions;
+use crate::web::Client;
+use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -46,6 +49,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
 /// Removes what has expired long ago, batch by batch.
 pub async fn purge_once(app: &App) -> Result<()> {
     let before = app.now().minus(KEEP_EXPIRED);
+    let mut sum = 0;
     loop {
         let mut tx = app.db.begin().await?;
         let removed = codes::purge(&mut tx, before).await?
@@ -53,8 +57,15 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + mail::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before.minus(app.config.sessions.absolute_ttl)).await?;
         tx.commit().await?;
+        sum += removed;
         if removed == 0 {
-            return Ok(());
+            break;
         }
     }
+    if sum > 0 {
+        let client = Client::system();
+        let event = Event::new(Kind::ExpiredRemoved, &client).detail(json!({ "rows": sum }));
+        audit::record_alone(app, event).await?;
+    }
+    Ok(())
 }

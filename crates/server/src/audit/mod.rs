@@ -1,7 +1,15 @@
 //! The audit log: who did what, from where, with which result. Append-only, written in the transaction of the fact.
 //!
-//! Invariants: no secret and no unknown identifier in clear ever enters an event; events outlive the account.
+//! Invariants: no secret and no unknown identifier in clear ever enters an event; events outlive the account; each event
+//! carries the hash of the one before it, and the last hash is under a key that is not in the database
+//! (`docs/decisions/audit.md`).
+mod chain;
+mod kind;
 mod store;
+mod verify;
+
+pub use kind::Kind;
+pub use verify::{Anchor, Report, verify};
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
@@ -9,110 +17,15 @@ use crate::db::{Statements, Tx};
 use crate::error::Result;
 use crate::ids::{RowId, SessionId, UserId};
 use crate::web::Client;
+use crate::web::client::Caller;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
+pub use store::StoredEvent;
 use utoipa::ToSchema;
 
-/// The closed list of events (names after the OWASP logging vocabulary where it has one).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Somebody asked for an account.
-    RegistrationStarted,
-    /// An account came into being.
-    UserCreated,
-    /// The mailbox was proven.
-    EmailVerified,
-    /// A session began.
-    LoginSucceeded,
-    /// Identifier or password was wrong.
-    LoginFailed,
-    /// A session limit refused a sign-in.
-    LoginRefused,
-    /// A session was ended by its owner.
-    LoggedOut,
-    /// Sessions were ended, by the owner, an operator or a rule.
-    SessionsRevoked,
-    /// A predecessor got its successor again outside the hand-over window.
-    RefreshRetriedLate,
-    /// A refresh token was used again; the family ended.
-    RefreshTokenReused,
-    /// Identity was proven again in a session.
-    Reauthenticated,
-    /// A proof of identity in a session failed.
-    ReauthenticationFailed,
-    /// A reset mail was asked for.
-    PasswordResetRequested,
-    /// A password was set through a mailed link.
-    PasswordReset,
-    /// A password was changed.
-    PasswordChanged,
-    /// A change of address was asked for.
-    EmailChangeRequested,
-    /// The address changed.
-    EmailChanged,
-    /// The former address took the change back.
-    EmailChangeUndone,
-    /// Name or username changed.
-    ProfileChanged,
-    /// The owner took a copy of the account's data.
-    DataExported,
-    /// The account was deleted.
-    UserDeleted,
-    /// An operator disabled the account.
-    UserDisabled,
-    /// An operator enabled the account.
-    UserEnabled,
-    /// A code was tried and wrong.
-    CodeFailed,
-    /// A new signing key was made.
-    SigningKeyCreated,
-}
-
-impl Kind {
-    /// The stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RegistrationStarted => "registration_started",
-            Self::UserCreated => "user_created",
-            Self::EmailVerified => "email_verified",
-            Self::LoginSucceeded => "login_succeeded",
-            Self::LoginFailed => "login_failed",
-            Self::LoginRefused => "login_refused",
-            Self::LoggedOut => "logged_out",
-            Self::SessionsRevoked => "sessions_revoked",
-            Self::RefreshRetriedLate => "refresh_retried_late",
-            Self::RefreshTokenReused => "refresh_token_reused",
-            Self::Reauthenticated => "reauthenticated",
-            Self::ReauthenticationFailed => "reauthentication_failed",
-            Self::PasswordResetRequested => "password_reset_requested",
-            Self::PasswordReset => "password_reset",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailChangeRequested => "email_change_requested",
-            Self::EmailChanged => "email_changed",
-            Self::EmailChangeUndone => "email_change_undone",
-            Self::ProfileChanged => "profile_changed",
-            Self::DataExported => "data_exported",
-            Self::UserDeleted => "user_deleted",
-            Self::UserDisabled => "user_disabled",
-            Self::UserEnabled => "user_enabled",
-            Self::CodeFailed => "code_failed",
-            Self::SigningKeyCreated => "signing_key_created",
-        }
-    }
-
-    /// Whether the event tells of a failure.
-    const fn failed(self) -> bool {
-        matches!(
-            self,
-            Self::LoginFailed
-                | Self::LoginRefused
-                | Self::RefreshTokenReused
-                | Self::ReauthenticationFailed
-                | Self::CodeFailed
-        )
-    }
-}
+/// The chain of an embedded database: it has one writer at a time, whatever process that is in.
+const CHAIN: &str = "main";
 
 /// An event to be recorded.
 pub struct Event<'a> {
@@ -159,24 +72,71 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Writes an event in the caller's transaction.
+/// Writes an event in the caller's transaction, as the next link of the chain.
 pub async fn record(app: &Inner, tx: &mut Tx, event: Event<'_>, now: Timestamp) -> Result<()> {
-    let id = RowId(app.new_id(now));
     let identifier =
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
-    let row = store::NewEvent {
-        id,
+    let link = store::next_link(tx, CHAIN).await?;
+    let mut row = StoredEvent {
+        chain: CHAIN.to_owned(),
+        seq: link.seq,
+        id: RowId(app.new_id(now)),
         at: now,
-        kind: event.kind.name(),
-        result: if event.kind.failed() { "failure" } else { "success" },
-        user: event.user,
-        session: event.session,
-        identifier_hash: identifier.as_deref(),
-        ip: event.client.ip.to_string(),
-        agent: event.client.agent.as_deref(),
+        kind: event.kind.name().to_owned(),
+        result: if event.kind.failed() { "failure" } else { "success" }.to_owned(),
+        actor: Some(event.client.caller.name().to_owned()),
+        user: event.user.map(|id| id.to_string()),
+        session: event.session.map(|id| id.to_string()),
+        request: event.client.request.clone(),
+        identifier_hash: identifier,
+        ip: (event.client.caller == Caller::Person).then(|| event.client.ip.to_string()),
+        agent: event.client.agent.clone(),
         detail: event.detail.map(|detail| detail.to_string()),
+        salt: Some(app.random_bytes::<16>().to_vec()),
+        personal_hash: None,
+        hash: None,
     };
-    Ok(store::insert(tx, &row).await?)
+    row.personal_hash = Some(chain::personal_hash(&row).to_vec());
+    let hash = chain::hash(link.head.as_deref(), &row);
+    row.hash = Some(hash.to_vec());
+    store::insert(tx, &row).await?;
+    let mac = app.secrets.audit.mac(&chain::head_message(CHAIN, link.seq, &hash));
+    Ok(store::set_head(tx, CHAIN, &hash, &mac).await?)
+}
+
+/// Writes an event that is a fact of its own.
+pub async fn record_alone(app: &Inner, event: Event<'_>) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    record(app, &mut tx, event, app.now()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// About this user.
+    pub user: Option<UserId>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+/// Events after a number of the chain, oldest first, at most `limit`.
+pub async fn list(
+    mut db: impl Statements,
+    filter: &Filter,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>> {
+    Ok(store::list(&mut db, CHAIN, filter, after, limit).await?)
+}
+
+/// The last `limit` events, oldest first.
+pub async fn latest(mut db: impl Statements, filter: &Filter, limit: i64) -> Result<Vec<StoredEvent>> {
+    Ok(store::latest(&mut db, CHAIN, filter, limit).await?)
 }
 
 /// One line of a user's own security log.

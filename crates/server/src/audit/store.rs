@@ -1,38 +1,181 @@
-//! Rows of `audit_events`.
-use super::EventView;
+//! Rows of `audit_events` and `audit_chains`.
+use super::{EventView, Filter};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements};
-use crate::ids::{RowId, SessionId, UserId};
+use crate::db::{DbError, Row, Statements, Value};
+use crate::ids::{RowId, UserId};
 
-pub(super) struct NewEvent<'a> {
-    pub(super) id: RowId,
-    pub(super) at: Timestamp,
-    pub(super) kind: &'static str,
-    pub(super) result: &'static str,
-    pub(super) user: Option<UserId>,
-    pub(super) session: Option<SessionId>,
-    pub(super) identifier_hash: Option<&'a str>,
-    pub(super) ip: String,
-    pub(super) agent: Option<&'a str>,
-    pub(super) detail: Option<String>,
+/// An event as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Which chain it is a link of.
+    pub chain: String,
+    /// Its number there.
+    pub seq: i64,
+    /// Id.
+    pub id: RowId,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// `success` or `failure`.
+    pub result: String,
+    /// `person`, `operator` or `system`.
+    pub actor: Option<String>,
+    /// The user it was about.
+    pub user: Option<String>,
+    /// The session it was about.
+    pub session: Option<String>,
+    /// The request that caused it.
+    pub request: Option<String>,
+    /// Keyed hash of an identifier that belongs to nobody.
+    pub identifier_hash: Option<String>,
+    /// From which address.
+    pub ip: Option<String>,
+    /// With which program.
+    pub agent: Option<String>,
+    /// Further facts, JSON.
+    pub detail: Option<String>,
+    /// Random bytes in the hash of what is personal.
+    pub(super) salt: Option<Vec<u8>>,
+    pub(super) personal_hash: Option<Vec<u8>>,
+    /// Hash of the event and of the one before it.
+    pub hash: Option<Vec<u8>>,
 }
 
-pub(super) async fn insert(db: &mut impl Statements, event: &NewEvent<'_>) -> Result<(), DbError> {
-    let sql = "insert into audit_events (id, at, kind, result, user_id, session_id, identifier_hash, ip, user_agent, detail)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/// The place of the next event.
+pub(super) struct Link {
+    pub(super) seq: i64,
+    pub(super) head: Option<Vec<u8>>,
+}
+
+/// The end of a chain.
+pub(super) struct End {
+    pub(super) seq: i64,
+    pub(super) head: Option<Vec<u8>>,
+    pub(super) mac: Option<Vec<u8>>,
+}
+
+/// Counts of rows that no chain leads to.
+pub(super) struct Strays {
+    pub(super) unchained: i64,
+    pub(super) expected: i64,
+    pub(super) after: i64,
+}
+
+/// Takes the next number; the row stays locked until the transaction ends, so that nobody takes the same.
+pub(super) async fn next_link(db: &mut impl Statements, chain: &'static str) -> Result<Link, DbError> {
+    let sql = "update audit_chains set seq = seq + 1 where chain = $1 returning seq, head";
+    let row = db.query_opt(sql, &[chain.into()]).await?;
+    let mut row = row.ok_or_else(|| DbError::missing("the audit chain is missing; restore a backup"))?;
+    Ok(Link { seq: row.int()?, head: row.maybe_bytes()? })
+}
+
+pub(super) async fn set_head(
+    db: &mut impl Statements,
+    chain: &'static str,
+    head: &[u8],
+    mac: &[u8],
+) -> Result<(), DbError> {
+    let sql = "update audit_chains set head = $1, mac = $2 where chain = $3";
+    db.execute(sql, &[head.into(), mac.into(), chain.into()]).await.map(drop)
+}
+
+pub(super) async fn end(db: &mut impl Statements, chain: &'static str) -> Result<End, DbError> {
+    let sql = "select seq, head, mac from audit_chains where chain = $1";
+    match db.query_opt(sql, &[chain.into()]).await? {
+        Some(mut row) => Ok(End { seq: row.int()?, head: row.maybe_bytes()?, mac: row.maybe_bytes()? }),
+        None => Ok(End { seq: 0, head: None, mac: None }),
+    }
+}
+
+pub(super) async fn strays(db: &mut impl Statements, chain: &'static str) -> Result<Strays, DbError> {
+    let sql = "select count(case when e.chain is null then 1 end),
+         coalesce((select c.seq from audit_chains c where c.chain = 'before'), 0),
+         count(case when e.chain <> $1 then 1 end)
+           + count(case when e.seq > coalesce((select c.seq from audit_chains c where c.chain = $1), 0) then 1 end)
+         from audit_events e";
+    let row = db.query_opt(sql, &[chain.into()]).await?;
+    let mut row = row.ok_or_else(|| DbError::missing("counting gave no row"))?;
+    Ok(Strays { unchained: row.int()?, expected: row.int()?, after: row.int()? })
+}
+
+pub(super) async fn insert(db: &mut impl Statements, event: &StoredEvent) -> Result<(), DbError> {
+    let sql = "insert into audit_events (id, at, kind, result, user_id, session_id, identifier_hash, ip, user_agent, detail,
+         chain, seq, actor, request_id, personal_salt, personal_hash, hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     let params = [
         event.id.into(),
         event.at.into(),
-        event.kind.into(),
-        event.result.into(),
-        event.user.into(),
-        event.session.into(),
-        event.identifier_hash.into(),
-        (&event.ip).into(),
-        event.agent.into(),
+        (&event.kind).into(),
+        (&event.result).into(),
+        event.user.as_deref().into(),
+        event.session.as_deref().into(),
+        event.identifier_hash.as_deref().into(),
+        event.ip.as_deref().into(),
+        event.agent.as_deref().into(),
         event.detail.as_deref().into(),
+        (&event.chain).into(),
+        event.seq.into(),
+        event.actor.as_deref().into(),
+        event.request.as_deref().into(),
+        event.salt.as_deref().into(),
+        event.personal_hash.as_deref().into(),
+        event.hash.as_deref().into(),
     ];
     db.execute(sql, &params).await.map(drop)
+}
+
+/// Events of a chain after a number, up to another, in order.
+pub(super) async fn page(
+    db: &mut impl Statements,
+    chain: &'static str,
+    after: i64,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain = $1 and seq > $2 and seq <= $3 order by seq limit $4";
+    let rows = db.query(sql, &[chain.into(), after.into(), until.into(), limit.into()]).await?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// Events that pass a filter, after a number, in order.
+pub(super) async fn list(
+    db: &mut impl Statements,
+    chain: &'static str,
+    filter: &Filter,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain = $1 and seq > $2 and ($3 is null or user_id = $3) and ($4 is null or kind = $4)
+         and ($5 is null or at >= $5) and ($6 is null or at < $6) order by seq limit $7";
+    let [user, kind, since, until] = params(filter);
+    let rows = db.query(sql, &[chain.into(), after.into(), user, kind, since, until, limit.into()]).await?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// The last events that pass a filter, in order.
+pub(super) async fn latest(
+    db: &mut impl Statements,
+    chain: &'static str,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain = $1 and ($2 is null or user_id = $2) and ($3 is null or kind = $3)
+         and ($4 is null or at >= $4) and ($5 is null or at < $5) order by seq desc limit $6";
+    let [user, kind, since, until] = params(filter);
+    let rows = db.query(sql, &[chain.into(), user, kind, since, until, limit.into()]).await?;
+    rows.into_iter().rev().map(stored).collect()
+}
+
+fn params(filter: &Filter) -> [Value<'_>; 4] {
+    let kind = filter.kind.map(super::Kind::name);
+    [filter.user.into(), kind.into(), filter.since.into(), filter.until.into()]
 }
 
 pub(super) async fn of_user(
@@ -47,6 +190,28 @@ pub(super) async fn of_user(
     let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
     let rows = db.query(sql, &[user.into(), (&before).into(), limit.into()]).await?;
     rows.into_iter().map(view).collect()
+}
+
+fn stored(mut row: Row) -> Result<StoredEvent, DbError> {
+    Ok(StoredEvent {
+        chain: row.text()?,
+        seq: row.int()?,
+        id: row.row_id()?,
+        at: row.time()?,
+        kind: row.text()?,
+        result: row.text()?,
+        actor: row.maybe_text()?,
+        user: row.maybe_text()?,
+        session: row.maybe_text()?,
+        request: row.maybe_text()?,
+        identifier_hash: row.maybe_text()?,
+        ip: row.maybe_text()?,
+        agent: row.maybe_text()?,
+        detail: row.maybe_text()?,
+        salt: row.maybe_bytes()?,
+        personal_hash: row.maybe_bytes()?,
+        hash: row.maybe_bytes()?,
+    })
 }
 
 fn view(mut row: Row) -> Result<EventView, DbError> {

@@ -1,4 +1,5 @@
 //! The command line: arguments in, one verb called, output for people or (`--json`) for scripts.
+mod audit;
 mod backup;
 mod docs;
 mod doctor;
@@ -66,6 +67,7 @@ enum Command {
     User(user::UserCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
+    Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
     Openapi(docs::Openapi),
@@ -118,6 +120,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::User(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
+        Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),
         Command::Restore(command) => command.run(common),
         Command::Openapi(command) => command.run(),

@@ -1,7 +1,9 @@
 //! `hallpass serve`.
 use super::{Common, Failure, Outcome, lock, machine, out, runtime};
 use crate::app::App;
+use crate::audit::{self, Event, Kind};
 use crate::config::Config;
+use crate::web::Client;
 use crate::{secret_key, server, start, telemetry};
 use clap::Args;
 use serde_json::json;
@@ -68,9 +70,10 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     let mut terminate = signal(SignalKind::terminate())?;
     let (clock, random) = machine();
     let app = start::start(config, clock, random, true).await?;
+    note(&app, Kind::ServerStarted).await?;
     banner(&app, common)?;
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(server::serve(app, listener, stopped));
+    let serving = tokio::spawn(server::serve(app.clone(), listener, stopped));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -78,7 +81,14 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     tracing::info!("stopping: finishing what is in flight");
     stop.send(true)?;
     serving.await?;
-    Ok(())
+    note(&app, Kind::ServerStopped).await
+}
+
+/// Writes into the audit log that the server began or ended; a gap between the two tells of a crash.
+async fn note(app: &App, kind: Kind) -> Outcome {
+    let client = Client::system();
+    let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "secretKey": app.secrets.fingerprint });
+    Ok(audit::record_alone(app, Event::new(kind, &client).detail(detail)).await?)
 }
 
 /// Addresses to open, on standard output.

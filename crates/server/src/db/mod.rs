@@ -48,6 +48,11 @@ impl DbError {
         Self { kind, message: message.into() }
     }
 
+    /// A row that must be there is not.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self::new(Kind::Corrupt, message)
+    }
+
     /// Whether a retry may succeed without anybody fixing a defect.
     pub fn is_temporary(&self) -> bool {
         matches!(self.kind, Kind::Full | Kind::Busy | Kind::Io)

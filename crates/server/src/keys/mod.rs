@@ -78,6 +78,8 @@ pub async fn check_secret_key(app: &App) -> Result<std::result::Result<(), Strin
         Some(stored) if &stored == current => return Ok(Ok(())),
         Some(stored) if app.secrets.previous_fingerprints.contains(&stored) => {
             store::set_fingerprint(&mut tx, current).await?;
+            // So that the former key can leave the settings.
+            seal_anew(app, &mut tx).await?;
         }
         Some(_) => {
             return Ok(Err("keys.secret_key: this is not the secret key that the database was made with; \
@@ -87,6 +89,20 @@ pub async fn check_secret_key(app: &App) -> Result<std::result::Result<(), Strin
     }
     tx.commit().await?;
     Ok(Ok(()))
+}
+
+/// Seals the private keys under the present secret key.
+async fn seal_anew(app: &App, tx: &mut Tx) -> Result<()> {
+    for key in store::all(tx).await? {
+        let Some(sealed) = key.sealed_private.filter(|sealed| app.secrets.sealer.is_stale(sealed)) else {
+            continue;
+        };
+        let aad = aad(&key.kid);
+        let private = app.secrets.sealer.open(&sealed, aad.as_bytes()).map_err(Error::internal)?;
+        let sealed = app.secrets.sealer.seal(&private, aad.as_bytes(), app.random_bytes());
+        store::set_sealed(tx, &key.kid, &sealed).await?;
+    }
+    Ok(())
 }
 
 /// Loads the keys into memory, makes the first one, does what the schedule asks for. Called at start and regularly.
@@ -113,7 +129,7 @@ pub async fn rotate(app: &App, drop_former: bool) -> Result<String> {
     let kid = create(app, &mut tx, now, now).await?;
     for key in former {
         if drop_former {
-            store::remove(&mut tx, &key.kid).await?;
+            remove(app, &mut tx, &key.kid, &Client::local(), now).await?;
         } else {
             store::retire(&mut tx, &key.kid, now).await?;
         }
@@ -204,9 +220,15 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
         }
     }
     for key in keys.iter().filter(|key| gone_at(app, key).is_some_and(|at| at <= now)) {
-        store::remove(tx, &key.kid).await?;
+        remove(app, tx, &key.kid, &Client::system(), now).await?;
     }
     Ok(())
+}
+
+async fn remove(app: &App, tx: &mut Tx, kid: &str, client: &Client, now: Timestamp) -> Result<()> {
+    store::remove(tx, kid).await?;
+    let event = Event::new(Kind::SigningKeyRemoved, client).detail(serde_json::json!({ "kid": kid }));
+    audit::record(app, tx, event, now).await
 }
 
 async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -> Result<String> {
@@ -224,7 +246,7 @@ async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -
         retired_at: None,
     };
     store::insert(tx, &stored).await?;
-    let client = Client::local();
+    let client = Client::system();
     let event = Event::new(Kind::SigningKeyCreated, &client);
     let event = event.detail(serde_json::json!({ "kid": stored.kid, "algorithm": stored.algorithm.name() }));
     audit::record(app, tx, event, now).await?;

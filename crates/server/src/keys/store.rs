@@ -45,6 +45,11 @@ pub(super) async fn insert(db: &mut impl Statements, key: &StoredKey) -> Result<
     db.execute(sql, &params).await.map(drop)
 }
 
+pub(super) async fn set_sealed(db: &mut impl Statements, kid: &str, sealed: &[u8]) -> Result<()> {
+    let sql = "update signing_keys set sealed_private = $1 where kid = $2";
+    db.execute(sql, &[sealed.into(), kid.into()]).await.map(drop)
+}
+
 /// A symmetric key keeps its secret until it is gone, since it verifies with it.
 pub(super) async fn retire(db: &mut impl Statements, kid: &str, now: Timestamp) -> Result<()> {
     let sql = "update signing_keys set retired_at = $2,

@@ -10,7 +10,7 @@ pub use devices::{is_known_device, remember_device};
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
-use crate::counters::{Charge, Key, Rule};
+use crate::counters::{Charge, Key, Refused, Rule};
 use crate::error::{Code, Error, Result};
 use crate::gates::Place;
 use crate::ids::{SessionId, UserId};
@@ -54,10 +54,26 @@ impl Budget {
         Key { budget: self as u8, subject: short }
     }
 
-    fn limited(self, quota: u32, opens: Timestamp, now: Timestamp) -> Error {
-        let seconds = (opens.micros() - now.micros()).div_euclid(1_000_000) + 1;
+    fn limited(self, quota: u32, refused: Refused, now: Timestamp) -> Limited {
+        let seconds = (refused.opens.micros() - now.micros()).div_euclid(1_000_000) + 1;
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        Error::new(Code::RateLimited).with_limit(self.name(), quota, seconds)
+        let error = Error::new(Code::RateLimited).with_limit(self.name(), quota, seconds);
+        Limited { error, first: refused.first }
+    }
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub struct Limited {
+    /// For the client.
+    pub error: Error,
+    /// Whether it is the first of the present wait.
+    pub first: bool,
+}
+
+impl From<Limited> for Error {
+    fn from(limited: Limited) -> Self {
+        limited.error
     }
 }
 
@@ -79,20 +95,22 @@ pub struct Reservation {
     /// Counts of failures in a time: a success takes back its own.
     sums: Vec<Charge>,
     _places: Vec<Place>,
+    /// Failures in a row before this one.
+    pub before: u32,
 }
 
 /// Reserves a failure, after those under way for the same account and network are decided.
 ///
 /// # Errors
-/// [`Code::RateLimited`] with the wait; the same whether the account exists or not.
+/// [`Limited`] with the wait; the same whether the account exists or not.
 pub async fn reserve(
     app: &Inner,
     budget: Budget,
     subject: Subject<'_>,
     client: &Client,
-) -> Result<Reservation> {
+) -> Result<Reservation, Limited> {
     if !app.config.limits.enabled {
-        return Ok(Reservation { rows: Vec::new(), sums: Vec::new(), _places: Vec::new() });
+        return Ok(Reservation { rows: Vec::new(), sums: Vec::new(), _places: Vec::new(), before: 0 });
     }
     let (rows, sums) = charges(app, budget, subject, client);
     let all: Vec<Charge> = rows.iter().chain(&sums).copied().collect();
@@ -106,8 +124,9 @@ pub async fn reserve(
         places.push(app.gates.enter(sum.key, limits.network_failures).await);
     }
     let now = app.now();
-    app.counters.reserve(&all, now).map_err(|opens| budget.limited(limits.account_failures, opens, now))?;
-    Ok(Reservation { rows, sums, _places: places })
+    let before = app.counters.reserve(&all, now);
+    let before = before.map_err(|refused| budget.limited(limits.account_failures, refused, now))?;
+    Ok(Reservation { rows, sums, _places: places, before })
 }
 
 /// The counts that a failure goes to.
@@ -191,7 +210,8 @@ pub fn spend_refresh(app: &Inner, session: [u8; 16], now: Timestamp) -> Result<(
     let most = app.config.limits.refreshes_per_session;
     let key = Key { budget: Budget::Refresh as u8, subject: session };
     let charge = Charge { key, rule: Rule::Window { most, span: MINUTE } };
-    app.counters.reserve(&[charge], now).map_err(|opens| Budget::Refresh.limited(most, opens, now))
+    app.counters.reserve(&[charge], now).map_err(|refused| Budget::Refresh.limited(most, refused, now))?;
+    Ok(())
 }
 
 fn spend(app: &Inner, budget: Budget, most: u32, span: Duration, network: &str) -> Result<()> {
@@ -200,5 +220,6 @@ fn spend(app: &Inner, budget: Budget, most: u32, span: Duration, network: &str) 
     }
     let now = app.now();
     let charge = Charge { key: budget.key(app, "network", network), rule: Rule::Window { most, span } };
-    app.counters.reserve(&[charge], now).map_err(|opens| budget.limited(most, opens, now))
+    app.counters.reserve(&[charge], now).map_err(|refused| budget.limited(most, refused, now))?;
+    Ok(())
 }

@@ -25,6 +25,7 @@ use crate::sessions::{self, Delivery, Issued, Start};
 use crate::telemetry::Outcome;
 use crate::users::{self, Login, User};
 use crate::web::Client;
+use serde_json::json;
 
 /// `amr` of a sign-in by password (RFC 8176).
 const AMR_PASSWORD: &str = "pwd";
@@ -64,20 +65,31 @@ async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<(Use
         Some(login) => Subject::User(login.user.id),
         None => Subject::Identifier(&identifier),
     };
-    let reservation = limits::reserve(app, Budget::Passwords, subject, client).await?;
-    let mut attempt = attempt(app, client, &request, login).await;
+    let reservation = match limits::reserve(app, Budget::Passwords, subject, client).await {
+        Ok(reservation) => reservation,
+        Err(limited) => {
+            // Once for each wait: a flood of refused calls must not become a flood of rows.
+            if limited.first {
+                let user = login.as_ref().map(|login| &login.user);
+                record_failure(app, client, Kind::LoginLimited, user, &identifier, "limited").await?;
+            }
+            return Err(limited.error);
+        }
+    };
+    let failures = reservation.before;
+    let mut attempt = attempt(app, client, &request, login, failures).await;
     if matches!(attempt, Ok(Attempt::Changed)) {
         // A parallel sign-in has replaced an outdated hash meanwhile; once more with the new one.
         let login = users::find_login(&app.db, &request.identifier).await?;
-        attempt = self::attempt(app, client, &request, login).await;
+        attempt = self::attempt(app, client, &request, login, failures).await;
     }
     match attempt {
         Ok(Attempt::SignedIn(done)) => {
             reservation.succeeded(app);
             Ok(*done)
         }
-        Ok(Attempt::Wrong(user)) => {
-            record_failure(app, client, Kind::LoginFailed, user.as_ref(), &identifier).await?;
+        Ok(Attempt::Wrong(user, reason)) => {
+            record_failure(app, client, Kind::LoginFailed, user.as_deref(), &identifier, reason).await?;
             Err(Error::new(Code::InvalidCredentials))
         }
         Ok(Attempt::Changed) => Err(Error::new(Code::InvalidCredentials)),
@@ -90,20 +102,31 @@ async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<(Use
 
 enum Attempt {
     SignedIn(Box<(User, Issued)>),
-    /// With the account it was about, if there is one.
-    Wrong(Option<User>),
+    /// With the account it was about, if there is one, and the reason for the audit log.
+    Wrong(Option<Box<User>>, &'static str),
     /// The hash is not the verified one any more, or the account was disabled.
     Changed,
 }
 
-async fn attempt(app: &App, client: &Client, request: &SignIn, login: Option<Login>) -> Result<Attempt> {
+async fn attempt(
+    app: &App,
+    client: &Client,
+    request: &SignIn,
+    login: Option<Login>,
+    failures: u32,
+) -> Result<Attempt> {
     let (user, stored) = login.map_or((None, None), |login| (Some(login.user), login.password_hash));
     let verified = app.hashing.verify(request.password.clone(), stored.clone()).await?;
     let (Some(user), Some(old_hash), true) = (&user, &stored, verified.right) else {
-        return Ok(Attempt::Wrong(user));
+        let reason = match (&user, &stored) {
+            (None, _) => "unknown",
+            (Some(_), None) => "no_password",
+            (Some(_), Some(_)) => "wrong_password",
+        };
+        return Ok(Attempt::Wrong(user.map(Box::new), reason));
     };
     if user.disabled_at.is_some() {
-        return Ok(Attempt::Wrong(Some(user.clone())));
+        return Ok(Attempt::Wrong(Some(Box::new(user.clone())), "disabled"));
     }
     let better = if verified.outdated {
         Some(app.hashing.hash(request.password.clone(), app.random_bytes()).await?)
@@ -125,7 +148,7 @@ async fn attempt(app: &App, client: &Client, request: &SignIn, login: Option<Log
         delivery: request.delivery,
         device_name: request.device_name.as_deref(),
     };
-    match begin_session(app, &mut tx, &start, now).await {
+    match begin_session(app, &mut tx, &start, failures, now).await {
         Ok(done) => {
             tx.commit().await?;
             Ok(Attempt::SignedIn(Box::new(done)))
@@ -133,7 +156,7 @@ async fn attempt(app: &App, client: &Client, request: &SignIn, login: Option<Log
         Err(error) => {
             drop(tx);
             if error.code == Code::SessionLimitReached {
-                record_failure(app, client, Kind::LoginRefused, Some(user), "").await?;
+                record_failure(app, client, Kind::LoginRefused, Some(user), "", "session_limit").await?;
             }
             Err(error)
         }
@@ -146,6 +169,7 @@ async fn record_failure(
     kind: Kind,
     user: Option<&User>,
     identifier: &str,
+    reason: &'static str,
 ) -> Result<()> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
@@ -154,14 +178,21 @@ async fn record_failure(
         Some(user) => event.user(user.id),
         None => event.identifier(identifier),
     };
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), now).await?;
     Ok(tx.commit().await?)
 }
 
-/// Starts the session with its event; every way in ends here.
-async fn begin_session(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) -> Result<(User, Issued)> {
+/// Starts the session with its event, which tells how many failures came before; every way in ends here.
+async fn begin_session(
+    app: &App,
+    tx: &mut Tx,
+    start: &Start<'_>,
+    failures: u32,
+    now: Timestamp,
+) -> Result<(User, Issued)> {
     let issued = sessions::start(app, tx, start, now).await?;
     let event = Event::new(Kind::LoginSucceeded, start.client).user(start.user.id).session(issued.session.id);
+    let event = if failures > 0 { event.detail(json!({ "afterFailures": failures })) } else { event };
     audit::record(app, tx, event, now).await?;
     let user =
         users::find_in(tx, start.user.id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;

@@ -143,7 +143,7 @@ async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Res
         delivery: wish.delivery,
         device_name: wish.device_name.as_deref(),
     };
-    let signed_in = begin_session(app, &mut tx, &start, now).await?;
+    let signed_in = begin_session(app, &mut tx, &start, 0, now).await?;
     mail::commit(app, tx).await?;
     Ok(Registered::SignedIn(Box::new(signed_in), registration))
 }

@@ -5,9 +5,12 @@
 use super::smtp::{Failure, Mailer, Outgoing};
 use super::{open, store};
 use crate::app::App;
+use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::telemetry::Outcome;
+use crate::web::Client;
+use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -176,7 +179,13 @@ async fn later(
 }
 
 async fn give_up(app: &App, mail: &store::Due, reason: &str, report: &mut Report) -> Result<()> {
-    store::give_up(&mut &app.db, mail.id, app.now(), reason).await?;
+    let now = app.now();
+    let client = Client::system();
+    let event = Event::new(Kind::MailGivenUp, &client);
+    let mut tx = app.db.begin().await?;
+    store::give_up(&mut tx, mail.id, now, reason).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "mail": mail.id, "kind": mail.kind })), now).await?;
+    tx.commit().await?;
     report.given_up += 1;
     count(app, "given_up");
     tracing::error!(mail = %mail.id, kind = mail.kind, reason, "mail given up");

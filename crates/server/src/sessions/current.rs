@@ -2,16 +2,19 @@
 use super::access::{self, Named};
 use super::{SEEN_EVERY, Session, store};
 use crate::app::{App, Inner};
+use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::cookies::Cookie;
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
 use crate::users::{self, User};
+use crate::web::Client;
 use crate::web::client::bearer;
 use crate::web::csrf;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use serde_json::json;
 
 /// How the caller proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +45,27 @@ impl FromRequestParts<App> for Current {
         let named = access::verify(app, token, now)?;
         let current = live(app, named, credential, now).await?;
         if credential == Credential::Cookie {
-            csrf::check_token(app, &parts.method, &parts.headers, &current.session.id.to_string())?;
+            let session = current.session.id.to_string();
+            if let Err(error) = csrf::check_token(app, &parts.method, &parts.headers, &session) {
+                return Err(forged(app, parts, &current, error).await);
+            }
         }
         note(app, named, &current.session, now);
         Ok(current)
+    }
+}
+
+/// Notes a call by cookie that some other site's page may have caused. Only the browser of a live session can.
+async fn forged(app: &App, parts: &mut Parts, current: &Current, error: Error) -> Error {
+    let client = match Client::from_request_parts(parts, app).await {
+        Ok(client) => client,
+        Err(other) => return other,
+    };
+    let event = Event::new(Kind::CsrfFailed, &client).user(current.user.id).session(current.session.id);
+    let event = event.detail(json!({ "method": parts.method.as_str(), "path": parts.uri.path() }));
+    match audit::record_alone(app, event).await {
+        Ok(()) => error,
+        Err(unavailable) => unavailable,
     }
 }
 

@@ -8,9 +8,32 @@ use axum::http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use axum::http::request::Parts;
 use hallpass_crypto::rotation::Origin;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 300;
+
+/// Who causes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody, over HTTP.
+    Person,
+    /// An operator, on the command line.
+    Operator,
+    /// The server itself.
+    System,
+}
+
+impl Caller {
+    /// The name in the audit log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Operator => "operator",
+            Self::System => "system",
+        }
+    }
+}
 
 /// The caller as the server sees it.
 #[derive(Clone, Debug)]
@@ -21,7 +44,15 @@ pub struct Client {
     pub agent: Option<String>,
     /// The cookie of a known device, unchecked: `limits` reads it.
     pub device: Option<String>,
+    /// Who it is in principle.
+    pub caller: Caller,
+    /// Id of the request, which the log has too.
+    pub request: Option<String>,
 }
+
+/// The request's id; put into the request by the one layer.
+#[derive(Clone)]
+pub struct RequestId(pub Arc<str>);
 
 /// The client's true address; put into the request by the one layer.
 #[derive(Clone, Copy)]
@@ -30,11 +61,17 @@ pub struct ClientAddress(pub IpAddr);
 impl Client {
     /// The command line, for audit events.
     pub fn local() -> Self {
-        Self {
-            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            agent: Some("hallpass command line".into()),
-            device: None,
-        }
+        Self::inner(Caller::Operator, "hallpass command line")
+    }
+
+    /// The server itself, for audit events.
+    pub fn system() -> Self {
+        Self::inner(Caller::System, "hallpass server")
+    }
+
+    fn inner(caller: Caller, agent: &str) -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { ip, agent: Some(agent.into()), device: None, caller, request: None }
     }
 
     /// The network that counts as one place: an IPv4 address, an IPv6 /64.
@@ -64,7 +101,8 @@ impl FromRequestParts<App> for Client {
         let agent = agent.map(|text| text.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
         // Two such cookies are as good as none: it carries no authority, so nobody needs to be told.
         let device = app.cookies.read(&parts.headers, Cookie::Device).ok().flatten().map(str::to_owned);
-        Ok(Self { ip, agent, device })
+        let request = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.to_string());
+        Ok(Self { ip, agent, device, caller: Caller::Person, request })
     }
 }
 

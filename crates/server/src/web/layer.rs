@@ -3,13 +3,14 @@
 use crate::app::App;
 use crate::error::{Code, Error};
 use crate::telemetry::RequestLabels;
-use crate::web::client::ClientAddress;
+use crate::web::client::{ClientAddress, RequestId};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -32,8 +33,9 @@ const SECURITY: [(&str, &str); 6] = [
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let address = client_address(&app, &request);
+    let id: Arc<str> = request_id(&app, request.headers()).into();
     request.extensions_mut().insert(ClientAddress(address));
-    let id = request_id(&app, request.headers());
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let about = About::of(&request, address);
     let limit = app.config.server.request_timeout;
     let mut response = match tokio::time::timeout(limit, next.run(request)).await {

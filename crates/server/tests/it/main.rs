@@ -6,6 +6,7 @@ mod support;
 mod acceptance;
 mod account;
 mod accounts;
+mod audit;
 mod bad_input;
 mod browser;
 mod cli;

@@ -1,0 +1,54 @@
+//! The links: what is hashed, in which order.
+use super::StoredEvent;
+use hallpass_crypto::digest::sha256;
+
+/// Hash of an event and of the one before it. Lengths stand before values, so that no two events make the same bytes.
+pub(super) fn hash(previous: Option<&[u8]>, event: &StoredEvent) -> [u8; 32] {
+    let at = event.at.micros().to_be_bytes();
+    let seq = event.seq.to_be_bytes();
+    let id = event.id.to_string();
+    let fields: [Option<&[u8]>; 12] = [
+        Some(b"hallpass/audit/v1"),
+        previous,
+        Some(event.chain.as_bytes()),
+        Some(&seq),
+        Some(id.as_bytes()),
+        Some(&at),
+        Some(event.kind.as_bytes()),
+        Some(event.result.as_bytes()),
+        event.actor.as_deref().map(str::as_bytes),
+        event.user.as_deref().map(str::as_bytes),
+        event.session.as_deref().map(str::as_bytes),
+        event.personal_hash.as_deref(),
+    ];
+    sha256(&framed(&fields))
+}
+
+/// Salted hash of what is personal in an event.
+pub(super) fn personal_hash(event: &StoredEvent) -> [u8; 32] {
+    let fields: [Option<&[u8]>; 6] = [
+        event.salt.as_deref(),
+        event.identifier_hash.as_deref().map(str::as_bytes),
+        event.ip.as_deref().map(str::as_bytes),
+        event.agent.as_deref().map(str::as_bytes),
+        event.request.as_deref().map(str::as_bytes),
+        event.detail.as_deref().map(str::as_bytes),
+    ];
+    sha256(&framed(&fields))
+}
+
+/// What the MAC of a chain's end covers.
+pub(super) fn head_message(chain: &str, seq: i64, head: &[u8]) -> Vec<u8> {
+    framed(&[Some(chain.as_bytes()), Some(&seq.to_be_bytes()), Some(head)])
+}
+
+/// Fields with their lengths; an absent one differs from an empty one.
+fn framed(fields: &[Option<&[u8]>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    for field in fields {
+        let length = field.map_or(u64::MAX, |value| value.len() as u64);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(field.unwrap_or_default());
+    }
+    bytes
+}

@@ -1,0 +1,169 @@
+//! What can happen.
+
+/// The closed list of events (names after the OWASP logging vocabulary where it has one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody asked for an account.
+    RegistrationStarted,
+    /// An account came into being.
+    UserCreated,
+    /// The mailbox was proven.
+    EmailVerified,
+    /// A session began.
+    LoginSucceeded,
+    /// Identifier or password was wrong.
+    LoginFailed,
+    /// A session limit refused a sign-in.
+    LoginRefused,
+    /// Limits made a sign-in wait; told once for each wait.
+    LoginLimited,
+    /// A session was ended by its owner.
+    LoggedOut,
+    /// Sessions were ended, by the owner, an operator or a rule.
+    SessionsRevoked,
+    /// A predecessor got its successor again outside the hand-over window.
+    RefreshRetriedLate,
+    /// A refresh token was used again; the family ended.
+    RefreshTokenReused,
+    /// Identity was proven again in a session.
+    Reauthenticated,
+    /// A proof of identity in a session failed.
+    ReauthenticationFailed,
+    /// A reset mail was asked for.
+    PasswordResetRequested,
+    /// A password was set through a mailed link.
+    PasswordReset,
+    /// A password was changed.
+    PasswordChanged,
+    /// A change of address was asked for.
+    EmailChangeRequested,
+    /// The address changed.
+    EmailChanged,
+    /// The former address took the change back.
+    EmailChangeUndone,
+    /// Name or username changed.
+    ProfileChanged,
+    /// The owner took a copy of the account's data.
+    DataExported,
+    /// The account was deleted.
+    UserDeleted,
+    /// An operator disabled the account.
+    UserDisabled,
+    /// An operator enabled the account.
+    UserEnabled,
+    /// A code was tried and wrong.
+    CodeFailed,
+    /// A call by cookie came without the session's CSRF token.
+    CsrfFailed,
+    /// A new signing key was made.
+    SigningKeyCreated,
+    /// A signing key was removed: nothing that it signed is taken any more.
+    SigningKeyRemoved,
+    /// A mail was given up.
+    MailGivenUp,
+    /// Expired rows were removed.
+    ExpiredRemoved,
+    /// A server process began.
+    ServerStarted,
+    /// A server process ended in good order.
+    ServerStopped,
+    /// The audit log was checked.
+    AuditVerified,
+    /// The audit log was taken out.
+    AuditExported,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 34] = [
+        Self::RegistrationStarted,
+        Self::UserCreated,
+        Self::EmailVerified,
+        Self::LoginSucceeded,
+        Self::LoginFailed,
+        Self::LoginRefused,
+        Self::LoginLimited,
+        Self::LoggedOut,
+        Self::SessionsRevoked,
+        Self::RefreshRetriedLate,
+        Self::RefreshTokenReused,
+        Self::Reauthenticated,
+        Self::ReauthenticationFailed,
+        Self::PasswordResetRequested,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::EmailChangeUndone,
+        Self::ProfileChanged,
+        Self::DataExported,
+        Self::UserDeleted,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::CodeFailed,
+        Self::CsrfFailed,
+        Self::SigningKeyCreated,
+        Self::SigningKeyRemoved,
+        Self::MailGivenUp,
+        Self::ExpiredRemoved,
+        Self::ServerStarted,
+        Self::ServerStopped,
+        Self::AuditVerified,
+        Self::AuditExported,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RegistrationStarted => "registration_started",
+            Self::UserCreated => "user_created",
+            Self::EmailVerified => "email_verified",
+            Self::LoginSucceeded => "login_succeeded",
+            Self::LoginFailed => "login_failed",
+            Self::LoginRefused => "login_refused",
+            Self::LoginLimited => "login_limited",
+            Self::LoggedOut => "logged_out",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::RefreshRetriedLate => "refresh_retried_late",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::Reauthenticated => "reauthenticated",
+            Self::ReauthenticationFailed => "reauthentication_failed",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
+            Self::EmailChangeUndone => "email_change_undone",
+            Self::ProfileChanged => "profile_changed",
+            Self::DataExported => "data_exported",
+            Self::UserDeleted => "user_deleted",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::CodeFailed => "code_failed",
+            Self::CsrfFailed => "csrf_failed",
+            Self::SigningKeyCreated => "signing_key_created",
+            Self::SigningKeyRemoved => "signing_key_removed",
+            Self::MailGivenUp => "mail_given_up",
+            Self::ExpiredRemoved => "expired_removed",
+            Self::ServerStarted => "server_started",
+            Self::ServerStopped => "server_stopped",
+            Self::AuditVerified => "audit_verified",
+            Self::AuditExported => "audit_exported",
+        }
+    }
+
+    /// Whether the event tells of a failure.
+    pub(super) const fn failed(self) -> bool {
+        matches!(
+            self,
+            Self::LoginFailed
+                | Self::LoginRefused
+                | Self::LoginLimited
+                | Self::CsrfFailed
+                | Self::MailGivenUp
+                | Self::RefreshTokenReused
+                | Self::ReauthenticationFailed
+                | Self::CodeFailed
+        )
+    }
+}

@@ -1,0 +1,231 @@
+//! `hallpass audit`.
+use super::{Common, Failure, Outcome, find_user, out};
+use crate::app::App;
+use crate::audit::{self, Anchor, Event, Filter, Kind, Report, StoredEvent};
+use crate::clock::Timestamp;
+use crate::web::Client;
+use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Events read at a time by an export.
+const PAGE: i64 = 1000;
+
+/// Shows, checks and takes out the audit log.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  hallpass audit list --user ann@example.com\n  hallpass audit verify\n  \
+                        hallpass audit export > audit.jsonl"
+)]
+pub(super) struct AuditCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// The latest events, oldest first.
+    #[command(after_help = "Examples:\n  hallpass audit list --limit 200\n  \
+                            hallpass audit list --kind login_failed --since 2026-01-01T00:00:00Z")]
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Most events shown.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Checks that no event was changed, removed, put in or moved; exit code 1 when one was.
+    #[command(
+        after_help = "Examples:\n  hallpass audit verify\n  hallpass audit verify --json > anchor.json   # keep it elsewhere\n  \
+                            hallpass audit verify --anchor anchor.json  # also notices a log that was put back"
+    )]
+    Verify {
+        /// Output of an earlier `audit verify --json`; may come several times.
+        #[arg(long, value_name = "FILE")]
+        anchor: Vec<PathBuf>,
+    },
+    /// Writes events as JSON Lines, oldest first.
+    #[command(
+        after_help = "Examples:\n  hallpass audit export > audit.jsonl\n  hallpass audit export --after 1200 --out new.jsonl"
+    )]
+    Export {
+        #[command(flatten)]
+        which: Which,
+        /// Only events after this number: the last one of the export before.
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        after: i64,
+        /// A new file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Filters.
+#[derive(Args)]
+struct Which {
+    /// About this user: id, address or username.
+    #[arg(long)]
+    user: Option<String>,
+    /// Of this kind, for example login_failed.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Not before this instant, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this instant, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+impl Which {
+    async fn filter(&self, app: &App) -> Result<Filter, Failure> {
+        let user = match &self.user {
+            Some(named) => Some(find_user(app, named).await?.id),
+            None => None,
+        };
+        let kind = match &self.kind {
+            Some(name) => Some(kind(name)?),
+            None => None,
+        };
+        let (since, until) = (instant(self.since.as_deref())?, instant(self.until.as_deref())?);
+        Ok(Filter { user, kind, since, until })
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, Failure> {
+    let known = Kind::ALL.iter().copied();
+    known.clone().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = known.map(Kind::name).collect();
+        Failure(format!("there is no kind \"{name}\"; the kinds are {}", names.join(", ")))
+    })
+}
+
+fn instant(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| Failure(format!("\"{text}\" is not an instant such as 2026-01-31T12:00:00Z")))?;
+    Ok(Some(Timestamp(i64::try_from(at.unix_timestamp_nanos() / 1000)?)))
+}
+
+impl AuditCommand {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        match self.action {
+            Action::List { which, limit } => list(common, &which, limit),
+            Action::Verify { anchor } => verify(common, &anchor),
+            Action::Export { which, after, out } => export(common, &which, after, out.as_deref()),
+        }
+    }
+}
+
+fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
+    common.with_app(async |app, out| {
+        let filter = which.filter(&app).await?;
+        let events = audit::latest(&app.db, &filter, i64::from(limit)).await?;
+        let values: Vec<Value> = events.iter().map(json).collect();
+        out.show(&json!({ "events": values }), || {
+            if events.is_empty() {
+                return "There is no such event.".into();
+            }
+            let rows: Vec<_> = events.iter().map(row).collect();
+            out::table(["NUMBER", "AT", "KIND", "ACTOR", "USER", "ADDRESS", "DETAIL"], &rows)
+        })
+    })
+}
+
+fn row(event: &StoredEvent) -> [String; 7] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    [
+        event.seq.to_string(),
+        event.at.rfc3339(),
+        event.kind.clone(),
+        text(&event.actor),
+        text(&event.user),
+        text(&event.ip),
+        text(&event.detail),
+    ]
+}
+
+fn json(event: &StoredEvent) -> Value {
+    let detail = event.detail.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    json!({
+        "number": event.seq, "id": event.id, "at": event.at.rfc3339(), "kind": event.kind, "result": event.result,
+        "actor": event.actor, "userId": event.user, "sessionId": event.session, "requestId": event.request,
+        "identifierHash": event.identifier_hash, "ip": event.ip, "userAgent": event.agent, "detail": detail,
+        "hash": event.hash.as_deref().map(|hash| HEXLOWER.encode(hash)),
+    })
+}
+
+fn verify(common: &Common, files: &[PathBuf]) -> Outcome {
+    let anchors = files.iter().map(|file| anchor(file)).collect::<Result<Vec<_>, _>>()?;
+    common.with_app(async |app, out| {
+        let report = audit::verify(&app, &anchors).await?;
+        out.show(&report, || sentences(&report))?;
+        let client = Client::local();
+        let detail = json!({ "events": report.events, "findings": report.findings.len() });
+        audit::record_alone(&app, Event::new(Kind::AuditVerified, &client).detail(detail)).await?;
+        if report.findings.is_empty() { Ok(()) } else { Err(Failure::said()) }
+    })
+}
+
+fn anchor(file: &Path) -> Result<Anchor, Failure> {
+    let problem = |error: &dyn std::fmt::Display| {
+        Failure(format!("{} is no output of `hallpass audit verify --json`: {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| problem(&error))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| problem(&error))?;
+    serde_json::from_value(value["anchor"].clone()).map_err(|error| problem(&error))
+}
+
+fn sentences(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if report.before_chain > 0 {
+        let count = report.before_chain;
+        lines.push(format!("{count} events are older than the chain and not covered by it."));
+    }
+    if report.findings.is_empty() {
+        lines.push(format!("The audit log is whole: {} events checked.", report.events));
+    } else {
+        lines.push(format!("The audit log is NOT whole; {} events checked:", report.events));
+        lines.extend(report.findings.iter().map(|finding| format!("  {finding}")));
+    }
+    if let Some(anchor) = &report.anchor {
+        lines.push(format!("It ends at event {} with the hash {}.", anchor.seq, anchor.head));
+    }
+    lines.join("\n")
+}
+
+fn export(common: &Common, which: &Which, after: i64, file: Option<&Path>) -> Outcome {
+    common.with_app(async |app, out| {
+        let filter = which.filter(&app).await?;
+        let mut target = target(file)?;
+        let (mut after, mut count) = (after, 0_usize);
+        loop {
+            let page = audit::list(&app.db, &filter, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            count += page.len();
+            for event in &page {
+                writeln!(target, "{}", json(event))?;
+            }
+        }
+        target.flush()?;
+        let client = Client::local();
+        let detail = json!({ "events": count, "until": after });
+        audit::record_alone(&app, Event::new(Kind::AuditExported, &client).detail(detail)).await?;
+        out.remark(&format!("{count} events, the last one is number {after}."));
+        Ok(())
+    })
+}
+
+/// Standard output, or a file that only its owner can read and that did not exist before.
+fn target(file: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+    let Some(file) = file else { return Ok(Box::new(std::io::stdout().lock())) };
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let made = made.map_err(|error| Failure(format!("cannot make {}: {error}", file.display())))?;
+    Ok(Box::new(std::io::BufWriter::new(made)))
+}
