@@ -59,6 +59,14 @@ struct Bucket {
     refused: bool,
 }
 
+impl Bucket {
+    /// After a step of the clock back, events of the future count as of now, so that no wait grows by the step.
+    fn follow_clock_back(&mut self, now: Timestamp) {
+        self.since = self.since.min(now);
+        self.latest = self.latest.min(now);
+    }
+}
+
 /// Why an event must not happen now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -106,6 +114,11 @@ impl Counters {
     /// When it may happen.
     pub fn reserve(&self, charges: &[Charge], now: Timestamp) -> Result<u32, Refused> {
         let mut buckets = self.lock();
+        for charge in charges {
+            if let Some(bucket) = buckets.get_mut(&charge.key) {
+                bucket.follow_clock_back(now);
+            }
+        }
         if let Some(opens) = opens(&buckets, charges, now) {
             return Err(Refused { opens, first: note_refusal(&mut buckets, charges, now) });
         }

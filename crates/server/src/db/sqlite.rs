@@ -134,7 +134,9 @@ fn cannot_open(path: &Path, error: &rusqlite::Error) -> DbError {
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn migration(error: refinery::Error) -> DbError {
-    DbError::new(Kind::Open, format!("cannot migrate the database: {error}"))
+    let text = error.to_string();
+    let advice = if text.contains("disk is full") { "; the disk is full; free some space" } else { "" };
+    DbError::new(Kind::Open, format!("cannot migrate the database: {text}{advice}"))
 }
 
 /// Runs a statement on a connection and collects its rows.

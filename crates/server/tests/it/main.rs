@@ -12,6 +12,7 @@ mod browser;
 mod cli;
 mod concurrency;
 mod config;
+mod crash;
 mod csrf;
 mod emails;
 mod every_route;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// What a command said.
 #[derive(Debug)]
@@ -12,6 +12,13 @@ pub struct Said {
     pub code: i32,
     pub out: String,
     pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
 }
 
 impl Said {
@@ -89,9 +96,7 @@ impl Place {
         // A command that does not read may be gone already.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let said =
-            Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
+        let said = Said::from(output);
         assert!(
             !said.err.contains("panicked") && !said.err.contains("RUST_BACKTRACE"),
             "{arguments:?}: {said:?}"
@@ -124,12 +129,8 @@ impl Place {
 
     fn serve_with(&self, log: Stdio) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).expect("the server says where it is");
-        Server { child, address: said["listen"].as_str().unwrap().into(), _out: out }
+        command.stderr(log);
+        Server::start(command)
     }
 }
 
@@ -150,22 +151,45 @@ pub struct Server {
 }
 
 impl Server {
+    /// Runs `serve --json` and waits until it says where it is.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).expect("the server says where it is");
+        Self { child, address: said["listen"].as_str().unwrap().into(), _out: out }
+    }
+
     /// Sends one request; returns status and body.
     pub fn send(&self, method: &str, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
+        let answer = Self::try_send(&self.address, method, path, bearer, body);
+        answer.unwrap_or_else(|| panic!("{method} {path} was not answered"))
+    }
+
+    /// Sends one request; `None` when no whole answer came.
+    pub fn try_send(
+        address: &str,
+        method: &str,
+        path: &str,
+        bearer: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
         let body = body.to_string();
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let mut stream = TcpStream::connect(address).ok()?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
              authorization: Bearer {bearer}\r\ncontent-length: {}\r\n\r\n{body}",
-            self.address,
+            address,
             body.len()
         );
-        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(head.as_bytes()).ok()?;
         let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = text.split_once("\r\n\r\n").unwrap().1;
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        stream.read_to_string(&mut text).ok()?;
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse::<usize>().ok()?;
+        (body.len() == length).then(|| (status, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
 
     /// Signs in; returns the access token.
@@ -179,6 +203,17 @@ impl Server {
     /// Status of the caller's own account.
     pub fn me(&self, token: &str) -> u16 {
         self.send("GET", "/api/v1/me", token, &Value::Null).0
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it in the middle of whatever it does, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Stops and returns what was logged.

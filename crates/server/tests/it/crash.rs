@@ -1,0 +1,234 @@
+//! What was answered stays true: killed processes, full disks, locked files, clocks that jump.
+mod full_disk;
+
+use crate::cli::process::{Place, Server};
+use crate::support::{PASSWORD, TestApp};
+use hallpass::db::Db;
+use serde_json::{Value, json};
+use std::sync::mpsc;
+use std::time::Duration;
+
+const ANN: &str = "ann@example.com";
+const ROUNDS: u32 = 20;
+const WORKERS: u32 = 4;
+
+/// What a client knows for sure, and what it does not know because the answer never came.
+struct Worker {
+    email: String,
+    access: String,
+    refresh: String,
+    /// Names that may be stored: the last acknowledged one and what was sent since.
+    names: Vec<String>,
+    /// Sessions that were acknowledged as begun, or as ended.
+    live: Vec<String>,
+    ended: Vec<String>,
+    /// Mails that were promised.
+    mails: usize,
+    step: u32,
+}
+
+impl Worker {
+    fn new(server: &Server, number: u32) -> Self {
+        let email = format!("user{number}@example.com");
+        let (status, answer) = server.send("POST", "/api/v1/login", "", &credentials(&email));
+        assert_eq!(status, 200, "{answer}");
+        Self {
+            access: text(&answer, "accessToken"),
+            refresh: text(&answer, "refreshToken"),
+            names: vec![String::new()],
+            live: Vec::new(),
+            ended: Vec::new(),
+            mails: 0,
+            step: number,
+            email,
+        }
+    }
+
+    /// Does one thing; `None` when the server is gone.
+    fn work(&mut self, server: &str) -> Option<()> {
+        self.step += 1;
+        match self.step % 7 {
+            0 | 3 => self.refresh(server),
+            1 | 4 => self.rename(server),
+            2 => self.sign_in(server),
+            5 => self.sign_out(server),
+            _ => self.forget_password(server),
+        }
+    }
+
+    fn refresh(&mut self, server: &str) -> Option<()> {
+        let body = json!({ "refreshToken": self.refresh });
+        let (status, answer) = Server::try_send(server, "POST", "/api/v1/refresh", "", &body)?;
+        assert_eq!(status, 200, "{}: no honest client is signed out: {answer}", self.email);
+        self.access = text(&answer, "accessToken");
+        self.refresh = text(&answer, "refreshToken");
+        Some(())
+    }
+
+    fn rename(&mut self, server: &str) -> Option<()> {
+        let name = format!("name {}", self.step);
+        self.names.push(name.clone());
+        let (status, answer) =
+            Server::try_send(server, "PATCH", "/api/v1/me", &self.access, &json!({ "name": name }))?;
+        assert_eq!(status, 200, "{answer}");
+        self.names = vec![name];
+        Some(())
+    }
+
+    fn sign_in(&mut self, server: &str) -> Option<()> {
+        let (status, answer) =
+            Server::try_send(server, "POST", "/api/v1/login", "", &credentials(&self.email))?;
+        assert_eq!(status, 200, "{answer}");
+        self.live.push(text(&answer, "accessToken"));
+        Some(())
+    }
+
+    fn sign_out(&mut self, server: &str) -> Option<()> {
+        let Some(token) = self.live.pop() else { return Some(()) };
+        let (status, answer) = Server::try_send(server, "POST", "/api/v1/logout", &token, &json!({}))?;
+        assert_eq!(status, 200, "{answer}");
+        self.ended.push(token);
+        Some(())
+    }
+
+    fn forget_password(&mut self, server: &str) -> Option<()> {
+        let body = json!({ "email": self.email });
+        let (status, answer) = Server::try_send(server, "POST", "/api/v1/password/forgot", "", &body)?;
+        assert_eq!(status, 202, "{answer}");
+        self.mails += 1;
+        Some(())
+    }
+
+    /// Everything that was acknowledged is true.
+    fn check(&mut self, server: &Server) {
+        self.refresh(&server.address).expect("the server is up");
+        let (status, me) = server.send("GET", "/api/v1/me", &self.access, &Value::Null);
+        assert_eq!(status, 200, "{me}");
+        let name = me["user"]["name"].as_str().unwrap_or_default();
+        assert!(self.names.iter().any(|known| known == name), "{name} is none of {:?}", self.names);
+        for token in &self.live {
+            let (status, answer) = server.send("GET", "/api/v1/me", token, &Value::Null);
+            assert_eq!(status, 200, "{}: a session that was answered lives: {answer}", self.email);
+        }
+        for token in &self.ended {
+            assert_eq!(server.me(token), 401, "{}: a session that was ended stays ended", self.email);
+        }
+        let path = format!("/dev/mailbox.json?to={}", self.email);
+        let (_, mailbox) = server.send("GET", &path, "", &Value::Null);
+        let mails = mailbox["messages"].as_array().unwrap().iter();
+        let found = mails.filter(|mail| mail["subject"].as_str().unwrap().contains("password")).count();
+        assert!(found >= self.mails, "{}: {found} of {} promised mails", self.email, self.mails);
+    }
+}
+
+fn credentials(email: &str) -> Value {
+    json!({ "email": email, "password": PASSWORD, "tokenDelivery": "body" })
+}
+
+fn text(answer: &Value, field: &str) -> String {
+    answer[field].as_str().unwrap().to_owned()
+}
+
+/// Lets the workers work until the server dies, which it does after so many answers.
+fn work_until_killed(server: Server, workers: &mut [Worker], answers: u32) {
+    let (sender, answered) = mpsc::channel();
+    let address = server.address.clone();
+    std::thread::scope(|scope| {
+        for worker in workers {
+            let (sender, address) = (sender.clone(), address.as_str());
+            scope.spawn(move || {
+                while worker.work(address).is_some() {
+                    // Nobody listens any more once the server is dead.
+                    let _ = sender.send(());
+                }
+            });
+        }
+        for _ in 0..answers {
+            answered.recv().unwrap();
+        }
+        server.kill();
+    });
+}
+
+#[test]
+fn killed_at_twenty_moments_of_a_mixed_load_nothing_acknowledged_is_lost() {
+    // The port differs after each start, and tokens name their issuer.
+    let place = Place::migrated().set("HALLPASS_LIMITS__ENABLED", "false");
+    let place = place.set("HALLPASS_PUBLIC_URL", "http://localhost:3000");
+    for number in 0..WORKERS {
+        place.add_user(&format!("user{number}@example.com"));
+    }
+    let mut server = place.serve();
+    let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&server, number)).collect();
+    for round in 0..ROUNDS {
+        // Spread, and different each time the test runs, since threads and disk are never the same twice.
+        work_until_killed(server, &mut workers, 1 + (round * 37) % 90);
+        server = place.serve();
+        for worker in &mut workers {
+            worker.check(&server);
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+    let db = Db::open(&format!("sqlite:{}", place.database().display())).unwrap();
+    assert_eq!(db.check().unwrap(), Vec::<String>::new());
+    assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_process_holds_the_database_reads_go_on_and_writes_wait_or_say_when_to_retry() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    let other = server.second_node().await;
+    let held = other.app.db.begin().await.unwrap();
+    assert_eq!(client.get("/api/v1/me").await.status, 200, "reads do not wait");
+    let refused = client.patch("/api/v1/me", json!({ "name": "Ann" })).await;
+    assert_eq!((refused.status, refused.code()), (503, "unavailable"));
+    assert!(!refused.header("retry-after").is_empty());
+    let mut waiting = client.clone();
+    let call = tokio::spawn(async move { waiting.refresh().await.status });
+    assert_eq!(client.get("/api/v1/me").await.json["user"]["name"], Value::Null, "nothing was written");
+    drop(held);
+    assert_eq!(call.await.unwrap(), 200, "whoever still waits is served");
+    assert_eq!(client.patch("/api/v1/me", json!({ "name": "Ann" })).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_and_forth_signs_nobody_out_and_opens_nothing() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    let mut ended = server.sign_in(ANN).await;
+    ended.post_nothing("/api/v1/logout").await;
+    let hour = Duration::from_secs(3600);
+    for _ in 0..3 {
+        for step in [-1, 1] {
+            if step < 0 {
+                server.clock.step_back(hour);
+            } else {
+                server.advance(hour);
+            }
+            assert_eq!(client.refresh().await.status, 200);
+            assert_eq!(client.get("/api/v1/me").await.status, 200);
+            assert_eq!(ended.get("/api/v1/me").await.status, 401);
+            assert_eq!(ended.refresh().await.code(), "session_revoked");
+        }
+    }
+    // Ids and the chain of events keep their order.
+    let report = hallpass::audit::verify(&server.app, &[]).await.unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+    server.clock.step_back(Duration::from_secs(20));
+    assert_eq!(client.get("/api/v1/me").await.status, 200, "a small step is within the leeway");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_does_not_make_anybody_wait_for_ever() {
+    let server = TestApp::start().await;
+    server.sign_up(ANN).await;
+    let wrong = json!({ "email": ANN, "password": "not-the-password-at-all" });
+    for _ in 0..5 {
+        assert_eq!(server.client().post("/api/v1/login", wrong.clone()).await.status, 401);
+    }
+    server.clock.step_back(Duration::from_secs(365 * 86_400));
+    let limited = server.client().post("/api/v1/login", wrong.clone()).await;
+    let wait: u64 = limited.header("retry-after").parse().unwrap();
+    assert!(limited.status == 429 && wait <= 3601, "waits {wait} s");
+}
