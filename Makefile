@@ -23,7 +23,7 @@ lint: ## Formatting, lints, dependency policy
 bench: ## Measures the hot paths of a release build against the physical limits of this machine
 	@scripts/setup build
 	$(CARGO) build --release --quiet --package hallpass --package hallpass-bench
-	$(CARGO) run --release --quiet --package hallpass-bench
+	target/release/hallpass-bench
 
 docs: ## Regenerates docs/errors.md, docs/configuration.md and crates/server/openapi.json
 	$(CARGO) run --quiet --package hallpass -- docs --out .
