@@ -14,6 +14,7 @@ mod config;
 mod csrf;
 mod emails;
 mod every_route;
+mod hostile;
 mod limits;
 mod mail;
 mod openapi;
