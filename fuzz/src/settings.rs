@@ -6,12 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// One file for the whole run, in memory where the system has such a folder.
-static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    folder.join(format!("hallpass-fuzz-{}.toml", std::process::id()))
-});
+/// One file for the whole run. scripts/fuzz says which folder, and removes it.
+static FILE: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::temp_dir().join(format!("hallpass-fuzz-{}.toml", std::process::id())));
 
 /// Settings that load hold to their own rules, mean the same when they are written down and read again, and show no secret;
 /// those that do not load say where the mistake is.
