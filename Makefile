@@ -1,8 +1,9 @@
 # Two commands are the whole set-up: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench docs fmt advisories clean
+.PHONY: help run test lint bench fuzz docs fmt advisories clean
 
 CARGO ?= cargo
+SECONDS ?= 20
 
 help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +14,7 @@ run: ## Builds and serves on http://localhost:3000, data in ./data, no file to w
 	$(CARGO) run --quiet --package hallpass -- serve
 
 test: ## Installs what is missing from packages, runs every test, leaves nothing behind
-	@scripts/setup build browser
+	@scripts/setup build browser schemathesis
 	scripts/test
 
 lint: ## Formatting, lints, dependency policy
@@ -24,6 +25,10 @@ bench: ## Measures the hot paths of a release build against the physical limits 
 	@scripts/setup build
 	$(CARGO) build --release --quiet --package hallpass --package hallpass-bench
 	target/release/hallpass-bench
+
+fuzz: ## Lets hostile bytes loose on every parser, SECONDS=20 each (needs a nightly compiler)
+	@scripts/setup build
+	scripts/fuzz $(SECONDS)
 
 docs: ## Regenerates docs/errors.md, docs/configuration.md and crates/server/openapi.json
 	$(CARGO) run --quiet --package hallpass -- docs --out .

@@ -25,6 +25,10 @@ impl Email {
         if domain.starts_with('.') || domain.ends_with('.') || domain.len() > 253 {
             return None;
         }
+        // The length of what mail is sent to: a domain grows when it is written in ASCII.
+        if local.len() + 1 + domain.len() > EMAIL_MAX {
+            return None;
+        }
         lettre::Address::new(local, domain.as_str()).ok()?;
         Some(Self {
             typed: format!("{local}@{domain}"),

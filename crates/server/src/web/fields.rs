@@ -187,7 +187,11 @@ impl Fields {
     pub fn optional_code(&mut self, field: &str) -> Option<String> {
         if let Some(Value::Number(number)) = self.object.get(field) {
             // A number has lost its leading zeros.
-            return number.as_u64().map(|number| format!("{number:06}"));
+            let code = number.as_u64().map(|number| format!("{number:06}"));
+            if code.is_none() {
+                self.problem(field, "wrong_type", format!("{field} must be digits."));
+            }
+            return code;
         }
         self.optional_text(field, 20)
     }

@@ -15,6 +15,11 @@ pub struct Query(HashMap<String, String>);
 pub struct Form(HashMap<String, String>);
 
 impl Query {
+    /// Reads the text behind the question mark.
+    pub fn parse(text: &[u8]) -> Self {
+        Self(pairs(text))
+    }
+
     /// The value of a name, or the empty string.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
@@ -22,6 +27,11 @@ impl Query {
 }
 
 impl Form {
+    /// Reads a whole body.
+    pub fn parse(text: &[u8]) -> Self {
+        Self(pairs(text))
+    }
+
     /// The value of a name, or the empty string.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
@@ -36,7 +46,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
-        Ok(Self(pairs(parts.uri.query().unwrap_or_default().as_bytes())))
+        Ok(Self::parse(parts.uri.query().unwrap_or_default().as_bytes()))
     }
 }
 
@@ -52,6 +62,6 @@ impl FromRequest<App> for Form {
         }
         let body = Limited::new(request.into_body(), app.config.server.body_limit).collect().await;
         let bytes = body.map_err(|error| Error::new(Code::PayloadTooLarge).caused_by(error))?.to_bytes();
-        Ok(Self(pairs(&bytes)))
+        Ok(Self::parse(&bytes))
     }
 }

@@ -64,7 +64,11 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn parse<T: FromFields>(bytes: &[u8]) -> Result<T> {
+/// Reads a whole body.
+///
+/// # Errors
+/// [`Code::MalformedJson`], or [`Code::ValidationFailed`] with every problem.
+pub fn parse<T: FromFields>(bytes: &[u8]) -> Result<T> {
     let Object(object) = serde_json::from_slice(bytes).map_err(|error| {
         let text = format!("The body is not one JSON object: {error}.");
         Error::new(Code::MalformedJson).with_detail(text)

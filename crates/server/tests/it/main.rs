@@ -16,6 +16,7 @@ mod crash;
 mod csrf;
 mod emails;
 mod every_route;
+mod hostile;
 mod limits;
 mod mail;
 mod openapi;
