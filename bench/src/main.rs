@@ -2,7 +2,8 @@
 //! core, this generator the other. Writes table, targets and plot into `docs/performance.md`.
 //!
 //! `BENCH_SECONDS` (5) is the length of a load, `BENCH_REQUESTS` (1000000) the number of requests before
-//! memory is read again, `BENCH_SESSIONS` (1000000) the largest database. The argument `print` writes no file.
+//! memory is read again, `BENCH_SESSIONS` (1000000) the largest database. The argument `print` writes no file; `check`,
+//! `refresh` or `login` measures that alone, for a profiler.
 mod bare;
 mod http;
 mod ks;
@@ -32,8 +33,12 @@ fn main() -> Fallible<()> {
     if bare {
         return runtime.block_on(bare::serve());
     }
-    let report = runtime.block_on(run::everything())?;
     let mut out = std::io::stdout().lock();
+    if let "check" | "refresh" | "login" = argument.as_str() {
+        let text = runtime.block_on(run::one(&argument))?.text()?;
+        return Ok(writeln!(out, "{text}")?);
+    }
+    let report = runtime.block_on(run::everything())?;
     writeln!(out, "{}", report.text()?)?;
     if argument != "print" {
         report.write(Path::new("docs"))?;

@@ -49,6 +49,26 @@ pub async fn everything() -> Fallible<Report> {
     Ok(report)
 }
 
+/// Measures one thing, for a profiler to look at meanwhile.
+pub async fn one(what: &str) -> Fallible<Report> {
+    let length = Duration::from_secs(setting("BENCH_SECONDS", 5)?);
+    let mut report = Report { machine: machine::describe(), ..Report::default() };
+    let folder = tempfile::tempdir()?;
+    if what == "refresh" {
+        let scale = scenarios::scale(folder.path(), 1_000, length).await?;
+        report.scale(&scale);
+        return Ok(report);
+    }
+    let server = Server::hallpass(folder.path()).await?;
+    let outcome = match what {
+        "check" => scenarios::session_check(&server, length).await?,
+        _ => scenarios::login(&server, length).await?,
+    };
+    report.load(what, &outcome);
+    server.stop().await?;
+    Ok(report)
+}
+
 async fn bare(report: &mut Report, length: Duration) -> Fallible<Outcome> {
     let server = Server::bare().await?;
     let bare = scenarios::plain(&server, "/bare", length).await?;

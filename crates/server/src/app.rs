@@ -10,6 +10,7 @@ use crate::ids::Sequence;
 use crate::presence::Presence;
 use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
+use crate::recall::Recall;
 use crate::signing::Signing;
 use crate::telemetry::Metrics;
 use crate::templates::Templates;
@@ -84,6 +85,8 @@ pub struct Inner {
     pub cookies: CookieNames,
     /// What this node saw and has not yet written.
     pub presence: Presence,
+    /// Access tokens that were checked.
+    pub recall: Recall,
     /// Failures counted against limits.
     pub counters: Counters,
     /// Attempts that are being verified.
@@ -146,6 +149,7 @@ impl App {
             metrics: Metrics::default(),
             templates,
             presence: Presence::default(),
+            recall: Recall::default(),
             counters: Counters::default(),
             gates: Gates::default(),
             outbox_wake: Notify::new(),

@@ -17,6 +17,7 @@ pub mod names;
 pub mod presence;
 pub mod proxies;
 pub mod random;
+pub mod recall;
 pub mod secret_key;
 pub mod signing;
 pub mod telemetry;

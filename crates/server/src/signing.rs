@@ -10,6 +10,8 @@ pub struct KeySet {
     pub active: Option<SigningKey>,
     /// Verify tokens, by key id.
     pub verifying: HashMap<String, VerifyingKey>,
+    /// Number of the set, different for each that was put in place.
+    pub epoch: u64,
     /// Public keys as served at `/.well-known/jwks.json`, in order of creation.
     pub jwks: Vec<serde_json::Value>,
 }
@@ -25,7 +27,9 @@ impl Signing {
     }
 
     /// Puts new keys in place.
-    pub fn replace(&self, keys: KeySet) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    pub fn replace(&self, mut keys: KeySet) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.epoch = current.epoch + 1;
+        *current = Arc::new(keys);
     }
 }

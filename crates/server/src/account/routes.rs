@@ -81,7 +81,7 @@ async fn change_me(
     Body(request): Body<ProfileRequest>,
 ) -> Result<Json<Me>> {
     let profile = Profile { name: request.name, username: request.username };
-    current.user = change(&app, &current, &client, &profile).await?;
+    current.user = change(&app, &current, &client, &profile).await?.into();
     Ok(Json(me(&current)))
 }
 

@@ -6,11 +6,13 @@
 mod backup;
 mod row;
 mod sqlite;
+mod version;
 mod writer;
 
 pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+pub use version::Version;
 
 /// Why a statement failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,12 @@ impl Db {
     /// Copies the live database into a new file; `progress` gets remaining and total pages.
     pub fn backup(&self, target: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
         backup::backup(self.0.path(), target, progress)
+    }
+
+    /// What changes with every commit, whatever process makes it; whoever read something at a version may rely on it for
+    /// as long as the version is the same. `None` when that cannot be told: then ask the database.
+    pub fn version(&self) -> Option<Version> {
+        self.0.version()
     }
 
     /// The file of an embedded database.

@@ -1,5 +1,6 @@
 //! Embedded SQLite: readers on the calling thread, one writer with group commit.
 use super::row::{Cell, Row, Value};
+use super::version::{Version, WalIndex};
 use super::writer::{Job, Writer};
 use super::{DbError, Kind};
 use rusqlite::types::ValueRef;
@@ -27,16 +28,26 @@ pub(super) struct Sqlite {
     path: PathBuf,
     writer: Writer,
     readers: Mutex<Vec<Connection>>,
+    index: WalIndex,
 }
 
 impl Sqlite {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let connection = open_writer(path)?;
-        Ok(Self { path: path.to_owned(), writer: Writer::start(connection)?, readers: Mutex::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Writer::start(connection)?,
+            readers: Mutex::default(),
+            index: WalIndex::default(),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn version(&self) -> Option<Version> {
+        self.index.version(&self.path)
     }
 
     pub(super) async fn begin(&self) -> Result<Job> {

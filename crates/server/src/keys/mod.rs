@@ -18,7 +18,6 @@ use crate::web::Client;
 use data_encoding::HEXLOWER;
 use hallpass_crypto::jwk::{Algorithm, SigningKey, VerifyingKey};
 use serde::Serialize;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long a retired key is still published beyond the life of the tokens that it signed.
@@ -275,7 +274,7 @@ fn install(app: &App, keys: &[StoredKey], now: Timestamp) -> Result<()> {
     if same_signer && same_keys && signing.is_some() {
         return Ok(());
     }
-    let mut set = KeySet { active: None, verifying: HashMap::new(), jwks: Vec::new() };
+    let mut set = KeySet::default();
     for key in keys {
         let private = open(app, key)?;
         let public = match (&private, &key.public_jwk) {

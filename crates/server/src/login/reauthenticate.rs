@@ -26,5 +26,5 @@ pub async fn reauthenticate(
     let event = Event::new(Kind::Reauthenticated, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now).await?;
     tx.commit().await?;
-    Ok(Session { auth_time: now, ..current.session.clone() })
+    Ok(Session { auth_time: now, ..Session::clone(&current.session) })
 }

@@ -39,6 +39,27 @@ pub struct Named {
     pub session: SessionId,
     /// The generation that it was issued with.
     pub generation: u32,
+    /// `exp`, in seconds since the epoch.
+    expires_at: i64,
+    /// `nbf`, in seconds since the epoch.
+    not_before: i64,
+}
+
+impl Named {
+    /// The checks that a token which was verified before has to pass again, since time goes on.
+    ///
+    /// # Errors
+    /// [`Code::TokenExpired`], [`Code::Unauthenticated`].
+    pub fn still_holds(&self, app: &Inner, now: Timestamp) -> Result<()> {
+        let leeway = i64::try_from(app.config.sessions.leeway.as_secs()).unwrap_or(0);
+        if now.seconds().saturating_sub(leeway) >= self.expires_at {
+            return Err(Error::new(Code::TokenExpired));
+        }
+        if self.not_before > now.seconds().saturating_add(leeway) {
+            return Err(Error::new(Code::Unauthenticated).caused_by(JwtError::NotYetValid));
+        }
+        Ok(())
+    }
 }
 
 /// Signs an access token for a session.
@@ -104,8 +125,11 @@ fn named(claims: Result<Map<String, Value>, JwtError>) -> Result<Named> {
     })?;
     let session = claims.get("sid").and_then(Value::as_str).and_then(SessionId::parse);
     let generation = claims.get("gen").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
-    match (session, generation) {
-        (Some(session), Some(generation)) => Ok(Named { session, generation }),
+    let time = |name: &str| claims.get(name).and_then(Value::as_i64);
+    match (session, generation, time("exp"), time("nbf")) {
+        (Some(session), Some(generation), Some(expires_at), Some(not_before)) => {
+            Ok(Named { session, generation, expires_at, not_before })
+        }
         _ => Err(Error::new(Code::Unauthenticated).caused_by("the token names no session")),
     }
 }

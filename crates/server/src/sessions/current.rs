@@ -5,6 +5,7 @@ use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::cookies::Cookie;
+use crate::db::Version;
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
 use crate::users::{self, User};
@@ -14,7 +15,9 @@ use crate::web::csrf;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use hallpass_crypto::digest::sha256;
 use serde_json::json;
+use std::sync::Arc;
 
 /// How the caller proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +32,9 @@ pub enum Credential {
 #[derive(Clone, Debug)]
 pub struct Current {
     /// Who.
-    pub user: User,
+    pub user: Arc<User>,
     /// In which session.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// Proven how.
     pub credential: Credential,
 }
@@ -42,8 +45,7 @@ impl FromRequestParts<App> for Current {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let now = app.now();
         let (token, credential) = credential(app, &parts.headers)?;
-        let named = access::verify(app, token, now)?;
-        let current = live(app, named, credential, now).await?;
+        let (named, current) = check(app, token, credential, now).await?;
         if credential == Credential::Cookie {
             let session = current.session.id.to_string();
             if let Err(error) = csrf::check_token(app, &parts.method, &parts.headers, &session) {
@@ -78,8 +80,53 @@ pub(super) fn credential<'h>(app: &Inner, headers: &'h HeaderMap) -> Result<(&'h
     cookie.map(|token| (token, Credential::Cookie)).ok_or_else(|| Error::new(Code::Unauthenticated))
 }
 
-/// Asks the database whether the session lives: this is what makes a revocation count on the very next request.
-async fn live(app: &App, named: Named, credential: Credential, now: Timestamp) -> Result<Current> {
+/// A token that was checked, and what the database said then.
+struct Checked {
+    /// The keys that it was verified with.
+    keys: u64,
+    named: Named,
+    /// What held when user and session were read.
+    version: Option<Version>,
+    user: Arc<User>,
+    session: Arc<Session>,
+}
+
+/// Verifies a token and asks the database whether its session lives: this is what makes a revocation count on the very
+/// next request. A signature that was verified with the present keys need not be verified again; what the database said
+/// holds for as long as nobody, in whatever process, has written to it since.
+async fn check(app: &App, token: &str, credential: Credential, now: Timestamp) -> Result<(Named, Current)> {
+    let keys = app.signing.current().epoch;
+    // Before anything is read, so that what is written meanwhile makes the entry outdated, never the answer.
+    let version = app.db.version();
+    let name = sha256(token.as_bytes());
+    let known = app.recall.get::<Checked>(&name).filter(|known| known.keys == keys);
+    let named = match &known {
+        Some(known) => {
+            known.named.still_holds(app, now)?;
+            known.named
+        }
+        None => access::verify(app, token, now)?,
+    };
+    let unchanged = known.filter(|known| version.is_some() && known.version == version);
+    let (user, session) = match unchanged {
+        Some(known) => (Arc::clone(&known.user), Arc::clone(&known.session)),
+        None => {
+            let (user, session) = read(app, named).await?;
+            let (user, session) = (Arc::new(user), Arc::new(session));
+            let (user_kept, session_kept) = (Arc::clone(&user), Arc::clone(&session));
+            let checked = Checked { keys, named, version, user: user_kept, session: session_kept };
+            app.recall.put(name, Arc::new(checked));
+            (user, session)
+        }
+    };
+    if session.expires_at <= now {
+        return Err(Error::new(Code::SessionExpired));
+    }
+    Ok((named, Current { user, session, credential }))
+}
+
+/// The session that a token names and its user, provided that neither was ended.
+async fn read(app: &App, named: Named) -> Result<(User, Session)> {
     let revoked = || Error::new(Code::SessionRevoked);
     // Two point reads and no join: SQLite 3.54 plans a join anew for every bound value, which costs 80 microseconds.
     let session = store::find(&mut &app.db, named.session).await?.ok_or_else(revoked)?;
@@ -87,10 +134,7 @@ async fn live(app: &App, named: Named, credential: Credential, now: Timestamp) -
     if session.revoked_at.is_some() || user.disabled_at.is_some() {
         return Err(revoked());
     }
-    if session.expires_at <= now {
-        return Err(Error::new(Code::SessionExpired));
-    }
-    Ok(Current { user, session, credential })
+    Ok((user, session))
 }
 
 /// Notes that a token of this generation has arrived, and the use of the session, both written later in batches.

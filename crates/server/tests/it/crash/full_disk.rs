@@ -11,7 +11,7 @@ fn on_small_disk(place: &Place, kilobytes: u32, prepare: &str, arguments: &[&str
     let script = format!(
         "mkdir -p data && mount -t tmpfs -o size={kilobytes}k,mode=700 tmpfs data && {prepare} && exec \"$0\" \"$@\""
     );
-    let mut command = place.command(arguments);
+    let command = place.command(arguments);
     let binary = command.get_program().to_owned();
     let mut wrapped = std::process::Command::new("unshare");
     wrapped.args(user.split_whitespace()).args(["--mount", "sh", "-c", &script]).arg(binary).args(arguments);
