@@ -12,6 +12,7 @@ mod writer;
 pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 pub use version::Version;
 
 /// Why a statement failed.
@@ -91,7 +92,19 @@ pub trait Statements: Send {
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
-pub struct Db(Arc<sqlite::Sqlite>);
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    engine: sqlite::Sqlite,
+    /// Statements run since the start.
+    statements: AtomicU64,
+}
+
+impl Inner {
+    fn count(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 impl Db {
     /// Opens or creates the database that a URL names: `sqlite:<path>`. Does not migrate.
@@ -99,48 +112,54 @@ impl Db {
     /// # Errors
     /// [`Kind::Open`] with a sentence for the operator.
     pub fn open(url: &str) -> Result<Self> {
-        Ok(Self(Arc::new(sqlite::Sqlite::open(&sqlite_path(url)?)?)))
+        let engine = sqlite::Sqlite::open(&sqlite_path(url)?)?;
+        Ok(Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) })))
     }
 
     /// Brings the schema up to date, all pending migrations in one transaction; returns the names of those applied.
     pub fn migrate(&self) -> Result<Vec<String>> {
-        self.0.migrate()
+        self.0.engine.migrate()
     }
 
     /// Names of the migrations that [`Db::migrate`] would apply.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
-        self.0.pending_migrations()
+        self.0.engine.pending_migrations()
     }
 
     /// Starts a write transaction, in fair order behind those that wait already.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx(self.0.begin().await?))
+        Ok(Tx { job: self.0.engine.begin().await?, db: Arc::clone(&self.0) })
+    }
+
+    /// Statements run since the start; tests compare it between known and unknown accounts.
+    pub fn statements(&self) -> u64 {
+        self.0.statements.load(Ordering::Relaxed)
     }
 
     /// Checks that a statement is understood by the engine.
     pub fn prepare(&self, sql: &str) -> Result<()> {
-        self.0.prepare(sql)
+        self.0.engine.prepare(sql)
     }
 
     /// Reads every page and checks the structure; returns the findings, empty when healthy.
     pub fn check(&self) -> Result<Vec<String>> {
-        self.0.check()
+        self.0.engine.check()
     }
 
     /// Copies the live database into a new file; `progress` gets remaining and total pages.
     pub fn backup(&self, target: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
-        backup::backup(self.0.path(), target, progress)
+        backup::backup(self.0.engine.path(), target, progress)
     }
 
     /// What changes with every commit, whatever process makes it; whoever read something at a version may rely on it for
     /// as long as the version is the same. `None` when that cannot be told: then ask the database.
     pub fn version(&self) -> Option<Version> {
-        self.0.version()
+        self.0.engine.version()
     }
 
     /// The file of an embedded database.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.0.engine.path()
     }
 }
 
@@ -164,7 +183,8 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
 
 impl Statements for &Db {
     async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.0.read(sql, params)
+        self.0.count();
+        self.0.engine.read(sql, params)
     }
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
@@ -176,21 +196,26 @@ impl Statements for &Db {
 }
 
 /// A write transaction. Keep nothing slow between its statements: on SQLite others wait for it.
-pub struct Tx(writer::Job);
+pub struct Tx {
+    job: writer::Job,
+    db: Arc<Inner>,
+}
 
 impl Tx {
     /// Makes the change durable, together with others that wait; returns only then.
     pub async fn commit(self) -> Result<()> {
-        self.0.commit().await
+        self.job.commit().await
     }
 }
 
 impl Statements for Tx {
     async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.0.run(|conn| sqlite::query(conn, sql, params))
+        self.db.count();
+        self.job.run(|conn| sqlite::query(conn, sql, params))
     }
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
-        self.0.run(|conn| sqlite::execute(conn, sql, params))
+        self.db.count();
+        self.job.run(|conn| sqlite::execute(conn, sql, params))
     }
 }

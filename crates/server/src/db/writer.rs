@@ -46,13 +46,18 @@ impl Held {
     }
 
     fn commit(&mut self) {
-        let result = self.connection.execute_batch("commit").map_err(failed);
+        let result = run(&self.connection, "commit");
         if result.is_err() && !self.connection.is_autocommit() {
-            let _ = self.connection.execute_batch("rollback");
+            let _ = run(&self.connection, "rollback");
         }
         self.open = false;
         self.answer(&result);
     }
+}
+
+/// A statement of the transaction itself; prepared once, since parsing it would cost more than running it.
+fn run(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(failed)
 }
 
 enum Work {
@@ -81,7 +86,7 @@ impl Shared {
                 let next = if full { None } else { state.queue.pop_front() };
                 if next.is_none() && held.group.is_empty() {
                     if held.open {
-                        let _ = held.connection.execute_batch("rollback");
+                        let _ = run(&held.connection, "rollback");
                         held.open = false;
                     }
                     state.idle = Some(held);
@@ -127,7 +132,7 @@ impl Lease {
     fn begin(&mut self, patience: Duration) -> Result<()> {
         let held = self.held()?;
         held.connection.busy_timeout(patience).map_err(failed)?;
-        held.connection.execute_batch("begin immediate").map_err(failed)?;
+        run(&held.connection, "begin immediate")?;
         held.open = true;
         Ok(())
     }
@@ -161,7 +166,7 @@ impl Writer {
         if !lease.held()?.open {
             lease = open_transaction(lease).await?;
         }
-        lease.held()?.connection.execute_batch("savepoint job").map_err(failed)?;
+        run(&lease.held()?.connection, "savepoint job")?;
         Ok(Job { lease, state: JobState::Open })
     }
 
@@ -244,7 +249,7 @@ impl Job {
     }
 
     pub(super) async fn commit(mut self) -> Result<()> {
-        self.run(|connection| connection.execute_batch("release job").map_err(failed))?;
+        self.run(|connection| run(connection, "release job"))?;
         self.state = JobState::Done;
         let (sender, receiver) = oneshot::channel();
         self.lease.held()?.group.push(sender);
@@ -257,7 +262,8 @@ impl Drop for Job {
     fn drop(&mut self) {
         if self.state == JobState::Open
             && let Ok(held) = self.lease.held()
-            && let Err(error) = held.connection.execute_batch("rollback to job; release job").map_err(failed)
+            && let Err(error) =
+                run(&held.connection, "rollback to job").and_then(|()| run(&held.connection, "release job"))
         {
             held.notice_lost_transaction(&error);
         }

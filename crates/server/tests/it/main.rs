@@ -29,3 +29,4 @@ mod sessions;
 mod sql;
 mod tidy;
 mod tokens;
+mod uniform;
