@@ -14,6 +14,7 @@ mod concurrency;
 mod config;
 mod crash;
 mod csrf;
+mod defects;
 mod emails;
 mod every_route;
 mod hostile;
