@@ -46,7 +46,8 @@ fn every_statement_is_in_the_table_exactly_once() {
 
 #[test]
 fn every_defect_is_in_the_list_exactly_once() {
-    let ids = |(system, count): (&'static str, usize)| (1..=count).map(move |number| format!("{system}-{number}"));
+    let ids =
+        |(system, count): (&'static str, usize)| (1..=count).map(move |number| format!("{system}-{number}"));
     let mut expected: Vec<String> = DEFECTS.into_iter().flat_map(ids).collect();
     let mut listed: Vec<String> = table("defects.md").into_iter().flat_map(|line| line.ids).collect();
     expected.sort();
@@ -64,7 +65,8 @@ fn source(module: &str) -> String {
     files.iter().map(|file: &PathBuf| std::fs::read_to_string(file).unwrap_or_default()).collect()
 }
 
-fn exists(test: &str) -> bool {
+/// Whether `module::test` names a test of this binary.
+pub fn exists(test: &str) -> bool {
     let (module, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is not module::test"));
     source(module).contains(&format!("fn {name}()"))
 }

@@ -290,3 +290,26 @@ async fn no_json_whatever_makes_a_call_fail_on_our_side() {
         checked.unwrap();
     });
 }
+
+#[tokio::test]
+async fn refusals_say_what_the_protocol_asks_for() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in("ann@example.com").await;
+    let stranger = server.client().get("/api/v1/me").await;
+    assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, "Bearer"));
+    client.post_nothing("/api/v1/logout").await;
+    let ended = client.get("/api/v1/me").await;
+    assert_eq!((ended.status, ended.header("www-authenticate")), (401, "Bearer error=\"invalid_token\""));
+    let wrong = json!({ "email": "ann@example.com", "password": "wrong-wrong-wrong" });
+    assert_eq!(
+        server.client().post("/api/v1/login", wrong.clone()).await.header("www-authenticate"),
+        "Bearer"
+    );
+    let method = server.client().get("/api/v1/login").await;
+    assert_eq!((method.status, method.header("allow")), (405, "POST"));
+    let mut last = server.client().post("/api/v1/login", wrong.clone()).await;
+    while last.status == 401 {
+        last = server.client().post("/api/v1/login", wrong.clone()).await;
+    }
+    assert_eq!((last.status, last.header("retry-after")), (429, "2"));
+}

@@ -24,6 +24,7 @@ mod openapi;
 mod ops;
 mod passwords;
 mod proxies;
+mod requirements;
 mod rotation;
 mod secrets;
 mod sessions;

@@ -230,3 +230,45 @@ async fn a_full_queue_answers_busy_with_a_time_to_retry() {
     assert!(busy > 0);
     assert_eq!(login_status(&server, PASSWORD).await, 200, "{}", Value::Null);
 }
+
+#[tokio::test]
+async fn long_passwords_of_any_characters_count_exactly_as_they_are_typed() {
+    let password = format!("  Grüße aus 東京 🗝️ \t{} ' \" <b> ", "k7!".repeat(70));
+    assert!(password.chars().count() > 230);
+    let server = TestApp::start().await;
+    server.sign_up_as(json!({ "email": ANN, "password": password })).await;
+    assert_eq!(login_status(&server, &password).await, 200);
+    let others = [
+        password.trim().to_owned(),
+        password.to_lowercase(),
+        password.chars().take(200).collect(),
+        format!("{password}x"),
+    ];
+    for other in others {
+        assert_eq!(login_status(&server, &other).await, 401, "{other}");
+        server.advance(Duration::from_secs(5));
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_as_good_after_ten_years() {
+    let server = TestApp::start().await;
+    server.sign_up(ANN).await;
+    server.advance(Duration::from_secs(10 * 365 * 86_400));
+    assert_eq!(login_status(&server, PASSWORD).await, 200);
+}
+
+#[tokio::test]
+async fn the_page_masks_the_password_and_lets_managers_fill_it() {
+    let server = TestApp::start().await;
+    server.sign_up(ANN).await;
+    let token = forgotten(&server).await;
+    let page = server.client().get(&format!("/password/reset?token={token}")).await;
+    let field = page.text.split("<input").find(|part| part.contains("name=\"password\"")).unwrap();
+    let field = field.split('>').next().unwrap();
+    assert!(
+        field.contains("type=\"password\"") && field.contains("autocomplete=\"new-password\""),
+        "{field}"
+    );
+    assert!(!page.text.contains("onpaste") && !field.contains("maxlength"), "{field}");
+}
