@@ -13,14 +13,15 @@ pub fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     buffer
 }
 
-/// The operating system's generator, through the crypto library.
+/// The operating system's generator, asked directly: the crypto library's own one collects jitter for 20 ms before its
+/// first byte, which a start would wait for.
 #[derive(Debug, Default)]
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     fn fill(&self, buffer: &mut [u8]) {
-        // Without randomness no secret may be issued. The library fails only before the kernel's pool is ready.
-        assert!(aws_lc_rs::rand::fill(buffer).is_ok(), "the system's random generator failed");
+        // Without randomness no secret may be issued. The kernel fails only where there is no such call at all.
+        assert!(getrandom::fill(buffer).is_ok(), "the system's random generator failed");
     }
 }

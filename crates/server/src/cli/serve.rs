@@ -70,7 +70,8 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     let mut terminate = signal(SignalKind::terminate())?;
     let (clock, random) = machine();
     let app = start::start(config, clock, random, true).await?;
-    note(&app, Kind::ServerStarted).await?;
+    // Beside the start, since its commit would be a fifth of it.
+    tokio::spawn(note(app.clone(), Kind::ServerStarted));
     banner(&app, common)?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server::serve(app.clone(), listener, stopped));
@@ -81,14 +82,17 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     tracing::info!("stopping: finishing what is in flight");
     stop.send(true)?;
     serving.await?;
-    note(&app, Kind::ServerStopped).await
+    note(app, Kind::ServerStopped).await;
+    Ok(())
 }
 
 /// Writes into the audit log that the server began or ended; a gap between the two tells of a crash.
-async fn note(app: &App, kind: Kind) -> Outcome {
+async fn note(app: App, kind: Kind) {
     let client = Client::system();
     let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "secretKey": app.secrets.fingerprint });
-    Ok(audit::record_alone(app, Event::new(kind, &client).detail(detail)).await?)
+    if let Err(error) = audit::record_alone(&app, Event::new(kind, &client).detail(detail)).await {
+        tracing::warn!(%error, kind = kind.name(), "the event could not be written");
+    }
 }
 
 /// Addresses to open, on standard output.
