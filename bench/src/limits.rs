@@ -6,6 +6,7 @@ use hallpass_crypto::password::{self, Memory, Params};
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Statements that share a commit, as under 64 clients.
 const GROUP: i64 = 64;
@@ -23,33 +24,123 @@ pub fn argon2(length: Duration) -> Fallible<f64> {
     })
 }
 
-/// Refreshes a second without a server: compare-and-set and the read of the user, each pair in a savepoint, so many in
-/// one durable commit, on one thread.
-pub fn group_commit(database: &Path, sessions: i64, length: Duration) -> Fallible<f64> {
-    let database = database.to_owned();
-    on_measured_core(move || {
-        let connection = Connection::open(database)?;
-        connection.execute_batch(
-            "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000;",
-        )?;
-        let rounds = (seed::in_lane(sessions) / GROUP).clamp(1, 300);
-        let (started, mut count) = (Instant::now(), 0_i64);
-        while started.elapsed() < length {
-            connection.execute_batch("begin immediate")?;
-            let group = count / GROUP;
-            for place in 0..GROUP {
-                let number =
-                    seed::number(sessions, seed::RAW, GROUP * rounds, place * rounds + group % rounds);
-                connection.execute_batch("savepoint job")?;
-                refresh(&connection, number, group / rounds)?;
-                connection.execute_batch("release job")?;
-            }
-            connection.execute_batch("commit")?;
-            count += GROUP;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        Ok(count as f64 / started.elapsed().as_secs_f64())
+/// Refreshes a second without a server.
+pub struct Storage {
+    /// By one thread in a loop, 64 in each durable commit: what SQLite and the disk can do at all.
+    pub alone: f64,
+    /// By 64 clients who each wait for their own, those that wait sharing a commit: group commit with nothing around it.
+    pub group_commit: f64,
+}
+
+/// Measures both, each on sessions of its own.
+pub fn storage(database: &Path, sessions: i64, length: Duration) -> Fallible<Storage> {
+    let (first, second) = (database.to_owned(), database.to_owned());
+    Ok(Storage {
+        alone: on_measured_core(move || alone(&first, sessions, length))?,
+        group_commit: on_measured_core(move || group_commit(&second, sessions, length))?,
     })
+}
+
+fn open(database: &Path) -> Fallible<Connection> {
+    let connection = Connection::open(database)?;
+    let setup = "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000;";
+    connection.execute_batch(setup)?;
+    Ok(connection)
+}
+
+/// A statement that needs no values, prepared once.
+fn plain(connection: &Connection, sql: &str) -> Fallible<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// The sessions of a lane in turn: the place of a client and how often it was there.
+fn turn(sessions: i64, lane: i64, place: i64, count: i64) -> (i64, i64) {
+    let rounds = (seed::in_lane(sessions) / GROUP).clamp(1, 300);
+    let number = seed::number(sessions, lane, GROUP * rounds, place * rounds + count % rounds);
+    (number, count / rounds)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn alone(database: &Path, sessions: i64, length: Duration) -> Fallible<f64> {
+    let connection = open(database)?;
+    let (started, mut group) = (Instant::now(), 0_i64);
+    while started.elapsed() < length {
+        plain(&connection, "begin immediate")?;
+        for place in 0..GROUP {
+            let (number, generation) = turn(sessions, seed::ALONE, place, group);
+            job(&connection, number, generation)?;
+        }
+        plain(&connection, "commit")?;
+        group += 1;
+    }
+    Ok((group * GROUP) as f64 / started.elapsed().as_secs_f64())
+}
+
+fn job(connection: &Connection, number: i64, generation: i64) -> Fallible<()> {
+    plain(connection, "savepoint job")?;
+    refresh(connection, number, generation)?;
+    plain(connection, "release job")
+}
+
+/// What a client asks the writer for, and where it waits.
+type Job = (i64, i64, oneshot::Sender<()>);
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn group_commit(database: &Path, sessions: i64, length: Duration) -> Fallible<f64> {
+    let (jobs, waiting) = std::sync::mpsc::channel::<Job>();
+    let database = database.to_owned();
+    // Inherits the core of the thread that measures.
+    let writer = std::thread::spawn(move || write_groups(&database, &waiting));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let local = tokio::task::LocalSet::new();
+    let started = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for place in 0..GROUP {
+        let jobs = jobs.clone();
+        let client = async move {
+            let mut count = 0;
+            while started.elapsed() < length {
+                let (number, generation) = turn(sessions, seed::RAW, place, count);
+                let (answer, answered) = oneshot::channel();
+                jobs.send((number, generation, answer))?;
+                answered.await?;
+                count += 1;
+            }
+            Fallible::Ok(count)
+        };
+        clients.spawn_local_on(client, &local);
+    }
+    drop(jobs);
+    let total = runtime.block_on(local.run_until(async {
+        let mut total = 0;
+        while let Some(client) = clients.join_next().await {
+            total += client??;
+        }
+        Fallible::Ok(total)
+    }))?;
+    let seconds = started.elapsed().as_secs_f64();
+    writer.join().map_err(|_| "the writer panicked")??;
+    Ok(total as f64 / seconds)
+}
+
+/// Commits together whatever has come meanwhile, then answers.
+fn write_groups(database: &Path, waiting: &std::sync::mpsc::Receiver<Job>) -> Fallible<()> {
+    let connection = open(database)?;
+    while let Ok(first) = waiting.recv() {
+        plain(&connection, "begin immediate")?;
+        let mut answers = Vec::new();
+        for (number, generation, answer) in std::iter::once(first).chain(waiting.try_iter()) {
+            job(&connection, number, generation)?;
+            answers.push(answer);
+        }
+        plain(&connection, "commit")?;
+        for answer in answers {
+            // A client that has ended does not hear it.
+            let _ = answer.send(());
+        }
+    }
+    Ok(())
 }
 
 /// The statements of one refresh, as `sessions/store.rs` and `users/store.rs` have them.

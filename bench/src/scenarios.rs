@@ -1,7 +1,7 @@
 //! What clients of Hallpass do under measurement.
 use crate::Fallible;
 use crate::http::{Connection, field, request};
-use crate::limits;
+use crate::limits::{self, Storage};
 use crate::load::{Client, Outcome, Same, run};
 use crate::seed;
 use crate::server::Server;
@@ -219,8 +219,8 @@ pub struct Scale {
     pub sessions: i64,
     /// Through the server.
     pub refresh: Outcome,
-    /// Commits of the same statements without a server, a second.
-    pub raw: f64,
+    /// The same statements without a server.
+    pub raw: Storage,
 }
 
 /// Seeds a fresh database with so many sessions and refreshes them.
@@ -229,7 +229,7 @@ pub async fn scale(folder: &Path, sessions: i64, length: Duration) -> Fallible<S
     server.stop().await?;
     let database = folder.join("hallpass.db");
     seed::sessions(&database, sessions)?;
-    let raw = limits::group_commit(&database, sessions, length)?;
+    let raw = limits::storage(&database, sessions, length)?;
     let server = Server::hallpass(folder).await?;
     let refresh = refresh(&server, sessions, length).await?;
     server.stop().await?;

@@ -17,6 +17,8 @@ const PER_USER: i64 = 10;
 const LANES: i64 = 8;
 /// The lane of the raw group commit.
 pub const RAW: i64 = 7;
+/// The lane of SQLite alone.
+pub const ALONE: i64 = 6;
 
 /// Sessions of a lane.
 pub fn in_lane(total: i64) -> i64 {

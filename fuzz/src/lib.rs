@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod passwords;
+mod proxies;
 mod secrets;
 mod settings;
 mod tokens;
 mod web;
 
 pub use passwords::password_hash;
+pub use proxies::{forwarded, known_device, proxy_protocol};
 pub use secrets::{link_token, refresh_token, sealed, typed};
 pub use settings::config;
 pub use tokens::{jwk, jwt};
