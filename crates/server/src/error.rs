@@ -248,6 +248,16 @@ impl Error {
         self.detail.as_deref().unwrap_or(self.code.describe().2)
     }
 
+    /// What a 401 has to say (RFC 9110 11.6.1); RFC 6750 3.1 has a word for tokens that were good once.
+    const fn challenge(&self) -> &'static str {
+        match self.code {
+            Code::TokenExpired | Code::SessionRevoked | Code::SessionExpired => {
+                "Bearer error=\"invalid_token\""
+            }
+            _ => "Bearer",
+        }
+    }
+
     fn problem(&self) -> Problem {
         let (status, code, _) = self.code.describe();
         let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
@@ -300,6 +310,9 @@ impl IntoResponse for Error {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge()));
         }
         // draft-ietf-httpapi-ratelimit-headers; without a partition key, which would tell about accounts.
         if self.code == Code::RateLimited

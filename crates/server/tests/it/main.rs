@@ -19,6 +19,7 @@ mod mail;
 mod openapi;
 mod ops;
 mod passwords;
+mod requirements;
 mod rotation;
 mod secrets;
 mod sessions;
