@@ -178,8 +178,15 @@ fn needs_writing(app: &Inner, keys: &[StoredKey], now: Timestamp) -> bool {
     let Some(signing) = signing_key(app, keys, now) else {
         return true;
     };
-    wants_successor(app, signing, keys, now)
-        || keys.iter().any(|key| is_replaced(key, signing) || gone_at(app, key).is_some_and(|at| at <= now))
+    let due = |key: &StoredKey| {
+        is_stale(app, key) || is_replaced(key, signing) || gone_at(app, key).is_some_and(|at| at <= now)
+    };
+    wants_successor(app, signing, keys, now) || keys.iter().any(due)
+}
+
+/// Whether the private part is sealed under a former secret key.
+fn is_stale(app: &Inner, key: &StoredKey) -> bool {
+    key.sealed_private.as_ref().is_some_and(|sealed| app.secrets.sealer.is_stale(sealed))
 }
 
 fn is_replaced(key: &StoredKey, signing: &StoredKey) -> bool {
@@ -206,14 +213,19 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
     for key in keys.iter().filter(|key| gone_at(app, key).is_some_and(|at| at <= now)) {
         store::remove(tx, &key.kid).await?;
     }
+    // So that a former secret key can be forgotten before the signing keys of its time are gone.
+    for key in keys.iter().filter(|key| is_stale(app, key)) {
+        if let Some(private) = open(app, key)? {
+            store::reseal(tx, &key.kid, &seal(app, &key.kid, &private)?).await?;
+        }
+    }
     Ok(())
 }
 
 async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -> Result<String> {
     let hmac_id = HEXLOWER.encode(&app.random_bytes::<16>());
     let key = SigningKey::generate(algorithm(app), &hmac_id).map_err(Error::internal)?;
-    let private = key.to_pkcs8().map_err(Error::internal)?;
-    let sealed = app.secrets.sealer.seal(&private, aad(key.kid()).as_bytes(), app.random_bytes());
+    let sealed = seal(app, key.kid(), &key)?;
     let stored = StoredKey {
         kid: key.kid().to_owned(),
         algorithm: algorithm(app),
@@ -233,6 +245,11 @@ async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -
 
 fn aad(kid: &str) -> String {
     format!("signing_keys/{kid}")
+}
+
+fn seal(app: &Inner, kid: &str, key: &SigningKey) -> Result<Vec<u8>> {
+    let private = key.to_pkcs8().map_err(Error::internal)?;
+    Ok(app.secrets.sealer.seal(&private, aad(kid).as_bytes(), app.random_bytes()))
 }
 
 fn open(app: &Inner, key: &StoredKey) -> Result<Option<SigningKey>> {

@@ -53,6 +53,12 @@ pub(super) async fn retire(db: &mut impl Statements, kid: &str, now: Timestamp) 
     db.execute(sql, &[kid.into(), now.into()]).await.map(drop)
 }
 
+/// Unless it was retired meanwhile.
+pub(super) async fn reseal(db: &mut impl Statements, kid: &str, sealed: &[u8]) -> Result<()> {
+    let sql = "update signing_keys set sealed_private = $2 where kid = $1 and sealed_private is not null";
+    db.execute(sql, &[kid.into(), sealed.into()]).await.map(drop)
+}
+
 pub(super) async fn remove(db: &mut impl Statements, kid: &str) -> Result<()> {
     db.execute("delete from signing_keys where kid = $1", &[kid.into()]).await.map(drop)
 }

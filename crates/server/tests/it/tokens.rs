@@ -299,3 +299,22 @@ async fn another_secret_key_is_refused_at_start_with_a_sentence() {
     let Err(error) = refused else { panic!("it started") };
     assert!(error.to_string().contains("not the secret key that the database was made with"), "{error}");
 }
+
+#[tokio::test]
+async fn after_a_change_over_the_former_secret_key_can_be_forgotten() {
+    for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::HS256] {
+        let server = TestApp::start_with(|config| config.keys.algorithm = algorithm).await;
+        let token = server.signed_in(ANN).await.bearer.unwrap();
+        let former = std::fs::read_to_string(server.folder().join("secret.key")).unwrap();
+        let server = server
+            .restart_with(|config| {
+                config.keys.secret_key = Some(Secret::new("kJ7x-fresh-bytes-of-32-characters-1"));
+                config.keys.previous_secret_keys = vec![Secret::new(former.trim())];
+            })
+            .await;
+        assert_eq!(status_of(&server, &token).await, "ok", "{algorithm:?}");
+        let server = server.restart_with(|config| config.keys.previous_secret_keys.clear()).await;
+        assert_eq!(status_of(&server, &token).await, "ok", "{algorithm:?}: the signing key is the same");
+        server.sign_in(ANN).await;
+    }
+}
