@@ -55,7 +55,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
         let removed = codes::purge(&mut tx, before).await?
             + login::purge(&mut tx, before).await?
             + mail::purge(&mut tx, before).await?
-            + sessions::purge(&mut tx, before.minus(app.config.sessions.absolute_ttl)).await?;
+            + sessions::purge(&mut tx, before).await?;
         tx.commit().await?;
         sum += removed;
         if removed == 0 {

@@ -266,7 +266,7 @@ pub async fn flush_presence(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Removes sessions that expired before an instant, a batch at a time; returns how many.
+/// Removes sessions whose absolute end was before an instant, a batch at a time; returns how many.
 pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(store::purge(tx, before).await?)
 }

@@ -1,6 +1,7 @@
 //! `docs/acceptance.md` covers every statement of the replaced systems and `docs/defects.md` every defect, and the tests
 //! that they name exist.
-use std::path::{Path, PathBuf};
+use crate::support::named::exists;
+use std::path::Path;
 
 /// Ids by system and number of statements; C follows with codes on every sign-in.
 const SYSTEMS: [(&str, usize); 4] = [("A", 92), ("B", 60), ("D", 39), ("E", 28)];
@@ -53,22 +54,6 @@ fn every_defect_is_in_the_list_exactly_once() {
     expected.sort();
     listed.sort();
     assert_eq!(listed, expected);
-}
-
-/// The source of a module of this binary: its file and those in the folder of its name.
-fn source(module: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let mut files = vec![root.join(format!("{module}.rs"))];
-    if let Ok(entries) = std::fs::read_dir(root.join(module)) {
-        files.extend(entries.map(|entry| entry.unwrap().path()));
-    }
-    files.iter().map(|file: &PathBuf| std::fs::read_to_string(file).unwrap_or_default()).collect()
-}
-
-/// Whether `module::test` names a test of this binary.
-pub fn exists(test: &str) -> bool {
-    let (module, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is not module::test"));
-    source(module).contains(&format!("fn {name}()"))
 }
 
 #[test]

@@ -60,6 +60,7 @@ async fn name_and_username_can_be_set_left_and_removed() {
 async fn deleting_the_account_ends_everything_at_once_and_frees_the_address() {
     let server = TestApp::start().await;
     let mut client = server.signed_in(ANN).await;
+    let former = client.get("/api/v1/me").await.json["user"]["id"].clone();
     server.advance(Duration::from_secs(600));
     assert_eq!(client.delete("/api/v1/me").await.code(), "reauthentication_required");
     client.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
@@ -70,7 +71,8 @@ async fn deleting_the_account_ends_everything_at_once_and_frees_the_address() {
     let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
     assert_eq!(row.int().unwrap(), 1, "the trail stays, without the address");
     server.advance(Duration::from_secs(3600));
-    server.signed_in(ANN).await;
+    let newer = server.signed_in(ANN).await.get("/api/v1/me").await.json["user"]["id"].clone();
+    assert!(newer.is_string() && newer != former, "the address is free, the account does not come back");
 }
 
 #[tokio::test]
@@ -115,6 +117,59 @@ async fn the_own_log_is_paged_newest_first_without_gaps_or_repeats_and_shows_nob
     assert!(times.windows(2).all(|pair| pair[0] >= pair[1]), "{times:?}");
     for query in ["limit=0", "limit=101", "limit=x", "cursor=nonsense"] {
         assert_eq!(client.get(&format!("/api/v1/events?{query}")).await.status, 422, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_own_log_says_what_was_done_from_where_and_with_which_result() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    let mut guesser = server.client().at("203.0.113.9").with_agent("guesser/1.0");
+    guesser.post("/api/v1/login", json!({ "email": ANN, "password": "not-the-password" })).await;
+    server.advance(Duration::from_secs(1));
+    client.post("/api/v1/reauthenticate", json!({ "password": "not-the-password" })).await;
+    client.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
+    client.post("/api/v1/password/forgot", json!({ "email": ANN })).await;
+    client.post("/api/v1/email/change", json!({ "email": "new@example.com" })).await;
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": "nine*purple*lanterns" });
+    client.post("/api/v1/password/change", change).await;
+    client.delete("/api/v1/sessions").await;
+    let events = client.get("/api/v1/events").await.json["events"].clone();
+    let events = events.as_array().unwrap();
+    let find = |kind: &str| {
+        let found = events.iter().find(|event| event["kind"] == kind);
+        found.unwrap_or_else(|| panic!("{kind} is not in the log: {events:#?}"))
+    };
+    for (kind, result) in [
+        ("user_created", "success"),
+        ("email_verified", "success"),
+        ("login_succeeded", "success"),
+        ("login_failed", "failure"),
+        ("reauthentication_failed", "failure"),
+        ("reauthenticated", "success"),
+        ("password_reset_requested", "success"),
+        ("email_change_requested", "success"),
+        ("password_changed", "success"),
+        ("sessions_revoked", "success"),
+    ] {
+        let event = find(kind);
+        assert_eq!(event["result"], result, "{kind}");
+        assert!(event["at"].as_str().unwrap().ends_with('Z') && event["ip"].is_string(), "{event}");
+    }
+    let failed = find("login_failed");
+    assert_eq!((&failed["ip"], &failed["userAgent"]), (&json!("203.0.113.9"), &json!("guesser/1.0")));
+}
+
+#[tokio::test]
+async fn a_fresh_server_has_no_account() {
+    let server = TestApp::start().await;
+    let mut row = (&mut &server.app.db).query_opt("select count(*) from users", &[]).await.unwrap().unwrap();
+    assert_eq!(row.int().unwrap(), 0);
+    for (name, password) in
+        [("admin", "admin"), ("root", "root"), ("hallpass", "hallpass"), ("admin", PASSWORD)]
+    {
+        let body = json!({ "identifier": name, "password": password });
+        assert_eq!(server.client().post("/api/v1/login", body).await.code(), "invalid_credentials");
     }
 }
 

@@ -74,6 +74,16 @@ async fn the_code_of_the_mail_proves_the_mailbox_as_text_and_as_number() {
 }
 
 #[tokio::test]
+async fn a_code_works_once() {
+    let server = TestApp::start().await;
+    let mut client = server.client();
+    register(&mut client, PASSWORD).await;
+    let body = json!({ "email": ANN, "code": server.mailed_code(ANN).await });
+    assert_eq!(client.post("/api/v1/verify-email", body.clone()).await.status, 200);
+    assert_eq!(client.post("/api/v1/verify-email", body).await.code(), "invalid_code");
+}
+
+#[tokio::test]
 async fn a_mail_scanner_that_opens_the_link_changes_nothing() {
     let server = TestApp::start().await;
     let mut client = server.client();

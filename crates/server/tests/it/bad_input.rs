@@ -240,6 +240,27 @@ async fn unknown_paths_and_methods_are_problem_documents() {
     }
 }
 
+#[tokio::test]
+async fn what_a_status_promises_is_in_its_headers() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in("ann@example.com").await;
+    let stranger = server.client().get("/api/v1/me").await;
+    assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, "Bearer"));
+    let wrong = json!({ "email": "ann@example.com", "password": "not-the-password" });
+    let refused = server.client().post("/api/v1/login", wrong.clone()).await;
+    assert_eq!((refused.status, refused.header("www-authenticate")), (401, "Bearer"));
+    client.post_nothing("/api/v1/logout").await;
+    let ended = client.get("/api/v1/me").await;
+    assert_eq!((ended.status, ended.header("www-authenticate")), (401, "Bearer error=\"invalid_token\""));
+    let method = server.client().get("/api/v1/login").await;
+    assert_eq!((method.status, method.header("allow")), (405, "POST"));
+    for _ in 0..4 {
+        server.client().post("/api/v1/login", wrong.clone()).await;
+    }
+    let limited = server.client().post("/api/v1/login", wrong).await;
+    assert_eq!((limited.status, limited.header("retry-after").is_empty()), (429, false));
+}
+
 /// JSON of every shape, with the names of real fields.
 fn any_json() -> impl Strategy<Value = Value> {
     let names = prop_oneof![

@@ -35,6 +35,7 @@ async fn the_three_deliveries_put_tokens_where_they_say() {
         let answer = login(&mut server.client(), delivery).await;
         let set = ["refreshToken", "accessToken", "csrfToken"].map(|name| attributes(&answer, name));
         assert_eq!(set, cookies, "{delivery}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{delivery}");
         assert_eq!(
             [answer.json["accessToken"].is_string(), answer.json["refreshToken"].is_string()],
             in_body
@@ -195,7 +196,11 @@ async fn every_answer_has_its_security_headers_and_a_request_id() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{policy}");
+        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
         assert!(answer.header("x-request-id").len() >= 16, "{path}");
         if path.starts_with("/api") {
             assert_eq!(answer.header("cache-control"), "no-store", "{path}");
@@ -208,4 +213,30 @@ async fn every_answer_has_its_security_headers_and_a_request_id() {
     );
     let odd = server.client().with_header("x-request-id", "a b<script>").get("/nowhere").await;
     assert_ne!(odd.json["requestId"], Value::from("a b<script>"));
+}
+
+#[tokio::test]
+async fn cookies_are_small_and_live_at_most_400_days() {
+    let server = TestApp::start_with(|config| {
+        config.sessions.refresh_ttl = Duration::from_secs(400 * 86_400);
+        config.sessions.absolute_ttl = Duration::from_secs(400 * 86_400);
+    })
+    .await;
+    let email = format!("{}@{}.{}.example.com", "a".repeat(64), "b".repeat(63), "c".repeat(63));
+    server.sign_up(&email).await;
+    let mut browser = server.client();
+    let body = json!({ "email": email, "password": PASSWORD, "tokenDelivery": "cookies" });
+    let answer = browser.log_in(body).await;
+    let lines: Vec<&str> =
+        answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        assert!(line.split(';').next().unwrap().len() <= 4096, "{line}");
+        let age = line.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap();
+        assert!(age.parse::<u64>().unwrap() <= 400 * 86_400, "{line}");
+        assert!(!line.contains("Domain"), "{line}");
+    }
+    let mut longer = hallpass::config::Config::default();
+    longer.sessions.refresh_ttl = Duration::from_secs(401 * 86_400);
+    assert!(longer.validate().is_err());
 }

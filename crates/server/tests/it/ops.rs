@@ -1,6 +1,7 @@
 //! What operators rely on: health, metrics, documentation, sockets, an orderly stop.
 use crate::support::{PASSWORD, TestApp};
 use hallpass::config::{Config, Mode, RegistrationMode, Secret};
+use hallpass::db::Statements;
 use hallpass::mail::worker;
 use hallpass::{openapi, server};
 use serde_json::json;
@@ -99,6 +100,32 @@ async fn the_dev_mailbox_is_not_there_in_production_or_for_rebound_names() {
         let answer = server.client().with_header("host", host).get("/dev/mailbox.json").await;
         assert_eq!(answer.status, status, "{host}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_breaks_lets_nobody_in_and_tells_nothing_of_itself() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    assert_eq!(client.get("/api/v1/me").await.status, 200);
+    let mut tx = server.app.db.begin().await.unwrap();
+    tx.execute("alter table sessions rename to lost", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "body" });
+    let answers = [
+        client.get("/api/v1/me").await,
+        client.refresh().await,
+        client.post_nothing("/api/v1/logout-all").await,
+        server.client().post("/api/v1/login", body).await,
+    ];
+    for answer in answers {
+        assert_eq!((answer.status, answer.code()), (500, "internal"), "{}", answer.text);
+        let text = answer.text.to_lowercase();
+        for word in ["table", "sql", "sessions", "lost", "crates/", ".rs", "panicked"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+        assert!(answer.json["requestId"].as_str().unwrap().len() >= 16, "the log is found by it");
+    }
+    assert_eq!(server.client().get("/api/v1/settings").await.status, 200, "what needs no table goes on");
 }
 
 struct Served {

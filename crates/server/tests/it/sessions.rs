@@ -64,6 +64,7 @@ async fn a_client_without_a_user_agent_signs_in_like_any_other() {
 async fn one_session_can_be_looked_at_and_ended_and_strangers_cannot() {
     let server = TestApp::start().await;
     let mut laptop = server.signed_in("ann@example.com").await;
+    server.advance(Duration::from_secs(1));
     let mut phone = server.sign_in("ann@example.com").await;
     let mut stranger = server.signed_in("eve@example.com").await;
     let phones = ids(&mut phone).await[0].clone();
@@ -195,4 +196,30 @@ async fn a_disabled_account_is_out_at_once_on_every_node_and_cannot_come_back() 
     assert_eq!(client.refresh().await.code(), "session_revoked");
     let body = json!({ "email": "ann@example.com", "password": PASSWORD });
     assert_eq!(server.client().post("/api/v1/login", body).await.code(), "invalid_credentials");
+}
+
+#[tokio::test]
+async fn a_sign_in_makes_tokens_of_its_own_whatever_the_browser_brought_along() {
+    let server = TestApp::start().await;
+    server.sign_up("ann@example.com").await;
+    server.sign_up("eve@example.com").await;
+    // Eve plants the cookies of her session in the browser in which Ann then signs in.
+    let mut browser = server.client();
+    let body = |email: &str| json!({ "email": email, "password": PASSWORD, "tokenDelivery": "cookies" });
+    let planted = browser.log_in(body("eve@example.com")).await;
+    let eves = browser.cookies.clone();
+    let own = browser.log_in(body("ann@example.com")).await;
+    assert_ne!(planted.json["session"]["id"], own.json["session"]["id"]);
+    for cookie in ["refreshToken", "accessToken", "csrfToken"] {
+        assert_ne!(browser.cookie(cookie), eves.get(cookie).map(|(value, _)| value.as_str()), "{cookie}");
+    }
+    let mut eve = server.client();
+    eve.cookies = eves;
+    assert_eq!(eve.get("/api/v1/me").await.json["user"]["email"], "eve@example.com");
+    // What never was a token of ours becomes none by signing in with it.
+    let mut invented = server.client();
+    invented.cookies.insert("accessToken".into(), ("chosen-by-somebody".into(), "/".into()));
+    invented.cookies.insert("refreshToken".into(), ("chosen-by-somebody".into(), "/api/v1".into()));
+    invented.log_in(body("ann@example.com")).await;
+    assert!(invented.cookies.values().all(|(value, _)| value != "chosen-by-somebody"));
 }

@@ -216,6 +216,36 @@ async fn every_kind_of_token_is_refused_everywhere_but_at_its_own_place() {
 }
 
 #[tokio::test]
+async fn tokens_are_not_taken_from_the_address_of_a_request() {
+    let server = TestApp::start().await;
+    let client = server.signed_in(ANN).await;
+    let (access, refresh) = (client.bearer.unwrap(), client.refresh_token.unwrap());
+    for name in ["access_token", "accessToken", "token", "authorization"] {
+        let answer = server.client().get(&format!("/api/v1/me?{name}={access}")).await;
+        assert_eq!(answer.code(), "unauthenticated", "{name}");
+    }
+    for name in ["refresh_token", "refreshToken", "token"] {
+        let answer = server.client().post(&format!("/api/v1/refresh?{name}={refresh}"), json!({})).await;
+        assert_eq!(answer.code(), "invalid_refresh_token", "{name}");
+    }
+}
+
+#[test]
+fn the_generator_of_the_system_gives_other_bytes_each_time_and_all_bits_of_them() {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut ones = [0_u32; 256];
+    for _ in 0..2_000 {
+        let drawn: [u8; 32] = hallpass::random::bytes(&hallpass::random::SystemRandom);
+        for (index, count) in ones.iter_mut().enumerate() {
+            *count += u32::from(drawn[index / 8] >> (index % 8) & 1);
+        }
+        assert!(seen.insert(drawn), "the same 256 bits came twice");
+    }
+    // A fair bit leaves this range once in some 10^17 runs.
+    assert!(ones.iter().all(|count| (800..1_200).contains(count)), "{ones:?}");
+}
+
+#[tokio::test]
 async fn a_rotated_key_still_verifies_and_a_dropped_one_does_not() {
     let server = TestApp::start().await;
     let client = server.signed_in(ANN).await;
@@ -268,4 +298,23 @@ async fn another_secret_key_is_refused_at_start_with_a_sentence() {
     let refused = start::start(config, server.clock.clone(), random, true).await;
     let Err(error) = refused else { panic!("it started") };
     assert!(error.to_string().contains("not the secret key that the database was made with"), "{error}");
+}
+
+#[tokio::test]
+async fn after_a_change_over_the_former_secret_key_can_be_forgotten() {
+    for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::HS256] {
+        let server = TestApp::start_with(|config| config.keys.algorithm = algorithm).await;
+        let token = server.signed_in(ANN).await.bearer.unwrap();
+        let former = std::fs::read_to_string(server.folder().join("secret.key")).unwrap();
+        let server = server
+            .restart_with(|config| {
+                config.keys.secret_key = Some(Secret::new("kJ7x-fresh-bytes-of-32-characters-1"));
+                config.keys.previous_secret_keys = vec![Secret::new(former.trim())];
+            })
+            .await;
+        assert_eq!(status_of(&server, &token).await, "ok", "{algorithm:?}");
+        let server = server.restart_with(|config| config.keys.previous_secret_keys.clear()).await;
+        assert_eq!(status_of(&server, &token).await, "ok", "{algorithm:?}: the signing key is the same");
+        server.sign_in(ANN).await;
+    }
 }

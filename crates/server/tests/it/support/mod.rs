@@ -1,6 +1,7 @@
 //! A whole server in process: real router, real database, moved clock, seeded randomness.
 pub mod browser;
 pub mod client;
+pub mod named;
 pub mod smtp;
 pub mod world;
 
