@@ -188,6 +188,7 @@ pub(super) async fn set_auth_time(db: &mut impl Statements, id: SessionId, now: 
 }
 
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {
-    let sql = "delete from sessions where id in (select id from sessions where absolute_expires_at < $1 limit 500)";
+    let sql =
+        "delete from sessions where id in (select id from sessions where absolute_expires_at < $1 limit 500)";
     db.execute(sql, &[before.into()]).await
 }

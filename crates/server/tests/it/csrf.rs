@@ -229,7 +229,7 @@ async fn cookies_are_small_and_live_at_most_400_days() {
     let answer = browser.log_in(body).await;
     let lines: Vec<&str> =
         answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4, "refresh, access, CSRF, device");
     for line in lines {
         assert!(line.split(';').next().unwrap().len() <= 4096, "{line}");
         let age = line.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap();

@@ -1,6 +1,7 @@
 //! The list of sessions, ending them, their limits.
 use crate::support::{Client, PASSWORD, TestApp};
 use hallpass::config::OnLimit;
+use hallpass::db::Statements;
 use hallpass::ids::UserId;
 use hallpass::{sessions, users};
 use serde_json::{Value, json};
@@ -222,4 +223,27 @@ async fn a_sign_in_makes_tokens_of_its_own_whatever_the_browser_brought_along() 
     invented.cookies.insert("refreshToken".into(), ("chosen-by-somebody".into(), "/api/v1".into()));
     invented.log_in(body("ann@example.com")).await;
     assert!(invented.cookies.values().all(|(value, _)| value != "chosen-by-somebody"));
+}
+
+#[tokio::test]
+async fn ended_sessions_are_removed_a_week_after_their_absolute_end_and_live_ones_never() {
+    let server = TestApp::start_with(|config| {
+        config.sessions.refresh_ttl = Duration::from_secs(30 * 86_400);
+    })
+    .await;
+    let count = async || {
+        let sql = "select count(*) from sessions";
+        let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
+        row.int().unwrap()
+    };
+    server.signed_in("ann@example.com").await;
+    server.advance(Duration::from_secs(20 * 86_400));
+    let mut live = server.sign_in("ann@example.com").await;
+    server.advance(Duration::from_secs(16 * 86_400));
+    hallpass::housekeeping::purge_once(&server.app).await.unwrap();
+    assert_eq!(count().await, 2, "the first has ended six days ago");
+    server.advance(Duration::from_secs(2 * 86_400));
+    hallpass::housekeeping::purge_once(&server.app).await.unwrap();
+    assert_eq!(count().await, 1);
+    assert_eq!(live.refresh().await.status, 200);
 }
