@@ -133,11 +133,6 @@ fn refreshers(total: i64, lane: i64, clients: usize, most: usize) -> Fallible<Ve
     (0..clients).map(refresher).collect()
 }
 
-/// Refreshes on `CLIENTS` connections over all the sessions of a database, seeded before.
-pub async fn refresh(server: &Server, total: i64, length: Duration) -> Fallible<Outcome> {
-    run(server, refreshers(total, 0, CLIENTS, 300)?, length, Duration::ZERO).await
-}
-
 /// Sign-ins on 8 connections. The rate is all that counts: hashing is most of the work.
 pub async fn login(server: &Server, length: Duration) -> Fallible<Outcome> {
     account(server, "login@example.com").await?;
@@ -217,8 +212,12 @@ pub async fn flooded_refreshes(server: &Server, total: i64, length: Duration) ->
 pub struct Scale {
     /// Sessions in the database.
     pub sessions: i64,
-    /// Through the server.
+    /// Through the server, each client with one session.
     pub refresh: Outcome,
+    /// The same over many sessions, so that every refresh meets pages that were not in use before.
+    pub spread: Outcome,
+    /// How many sessions that was.
+    pub in_use: u32,
     /// The same statements without a server.
     pub raw: Storage,
 }
@@ -231,7 +230,10 @@ pub async fn scale(folder: &Path, sessions: i64, length: Duration) -> Fallible<S
     seed::sessions(&database, sessions)?;
     let raw = limits::storage(&database, sessions, length)?;
     let server = Server::hallpass(folder).await?;
-    let refresh = refresh(&server, sessions, length).await?;
+    let refresh = run(&server, refreshers(sessions, 5, CLIENTS, 1)?, length, Duration::ZERO).await?;
+    let many = refreshers(sessions, 0, CLIENTS, 300)?;
+    let in_use = u32::try_from(many.iter().map(|client| client.sessions.len()).sum::<usize>())?;
+    let spread = run(&server, many, length, Duration::ZERO).await?;
     server.stop().await?;
-    Ok(Scale { sessions, refresh, raw })
+    Ok(Scale { sessions, refresh, spread, in_use, raw })
 }

@@ -14,6 +14,22 @@ pub fn hmac_sha256(key: &[u8; 32], data: &[u8]) -> [u8; 32] {
     hmac_any(key, &[data])
 }
 
+/// A key of HMAC-SHA-256 that is used again and again: its two blocks are hashed once.
+#[derive(Clone)]
+pub(crate) struct HmacKey(hmac::Key);
+
+impl HmacKey {
+    /// Makes a key ready.
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// As [`hmac_sha256`].
+    pub(crate) fn mac(&self, data: &[u8]) -> [u8; 32] {
+        first_32(hmac::sign(&self.0, data).as_ref())
+    }
+}
+
 /// Whether two byte strings are equal, in time that depends on their lengths only (ASVS 11.2.4).
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()

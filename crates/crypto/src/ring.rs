@@ -3,7 +3,7 @@
 //! A server has one current secret and, while it is being replaced, the ones before it. Everything new is
 //! made under the current one; everything old still verifies until its secret leaves the ring (ASVS 13.3.4).
 
-use crate::digest::{equal, hkdf_expand, hkdf_extract, hmac_sha256};
+use crate::digest::{HmacKey, equal, hkdf_expand, hkdf_extract, hmac_sha256};
 use data_encoding::HEXLOWER;
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -89,8 +89,10 @@ impl KeyRing {
     /// The keys of one purpose, for every secret of the ring (HKDF-SHA-256, RFC 5869).
     pub fn derive(&self, purpose: Purpose) -> Keys {
         let label = purpose.label();
+        let current = hkdf_expand(&self.current, label);
         Keys {
-            current: hkdf_expand(&self.current, label),
+            hmac: HmacKey::new(&current),
+            current,
             previous: self.previous.iter().map(|secret| hkdf_expand(secret, label)).collect(),
         }
     }
@@ -127,12 +129,15 @@ pub struct Keys {
     pub current: [u8; 32],
     /// The keys that still verify, newest first.
     pub previous: Vec<[u8; 32]>,
+    /// The current key, made ready once. The library wipes it.
+    #[zeroize(skip)]
+    hmac: HmacKey,
 }
 
 impl Keys {
     /// HMAC-SHA-256 under the current key.
     pub fn mac(&self, data: &[u8]) -> [u8; 32] {
-        hmac_sha256(&self.current, data)
+        self.hmac.mac(data)
     }
 
     /// Whether `tag` is the HMAC-SHA-256 of `data` under any key of the ring, whole or cut to at least
@@ -142,10 +147,9 @@ impl Keys {
             return false;
         }
         // `|` and not `||`: all keys are tried, so that time does not tell which one was right.
-        self.all().fold(false, |found, key| {
-            let mac = hmac_sha256(key, data);
-            found | mac.get(..tag.len()).is_some_and(|cut| equal(cut, tag))
-        })
+        let fits = |mac: [u8; 32]| mac.get(..tag.len()).is_some_and(|cut| equal(cut, tag));
+        let current = fits(self.mac(data));
+        self.previous.iter().fold(current, |found, key| found | fits(hmac_sha256(key, data)))
     }
 
     /// Every key, the current one first.

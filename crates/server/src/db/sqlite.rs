@@ -119,6 +119,8 @@ fn open_writer(path: &Path) -> Result<Connection> {
     let setup = "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
                  pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864; pragma temp_store = memory;";
     connection.execute_batch(setup).map_err(|error| cannot_open(path, &error))?;
+    // Inner pages of a million sessions; a small database does not fill it.
+    connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     Ok(connection)
 }
