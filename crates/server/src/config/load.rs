@@ -140,9 +140,18 @@ fn strict_defaults(config: &mut Config, raw: &config::Config) {
     }
 }
 
+/// A message without the lines of the file that it quotes (`3 | secret_key = ...`): one of them may hold a secret.
+fn without_source(text: &str) -> String {
+    let quotes = |line: &&str| {
+        line.split_once('|').is_some_and(|(margin, _)| margin.trim().chars().all(|c| c.is_ascii_digit()))
+    };
+    let kept: Vec<&str> = text.lines().filter(|line| !quotes(line)).collect();
+    kept.join("; ")
+}
+
 /// The reader's error with the path in front, if it knows one.
 fn mistake(error: &config::ConfigError) -> ConfigError {
-    let text = error.to_string();
+    let text = without_source(&error.to_string());
     let path = text.split_once("for key `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key);
     let path = path.map_or_else(|| "configuration".to_owned(), str::to_owned);
     ConfigError { path, problem: text }

@@ -162,6 +162,22 @@ fn the_settings_file_is_broken() {
 }
 
 #[test]
+fn a_settings_file_with_a_mistake_beside_a_secret_is_not_quoted() {
+    let place = Place::new();
+    for text in [
+        "[keys]\nsecret_key = \"q8Zt3Wm1Xv7Lr5Kd9Yb2Hn4Js6Pf0GcA\n",
+        "[keys]\nsecret_key = q8Zt3Wm1Xv7Lr5Kd9Yb2Hn4Js6Pf0GcA\n",
+        "[keys]\nsecret_key = [\"q8Zt3Wm1Xv7Lr5Kd9Yb2Hn4Js6Pf0GcA\"]\n",
+        "keys.secret_key = \"q8Zt3Wm1Xv7Lr5Kd9Yb2Hn4Js6Pf0GcA\" x\n",
+    ] {
+        fs::write(place.path("hallpass.toml"), text).unwrap();
+        let said = place.run(&["config"]);
+        said.fails_with("hallpass");
+        assert!(!format!("{}{}", said.out, said.err).contains("q8Zt3Wm1"), "{said:?}");
+    }
+}
+
+#[test]
 fn root_runs_a_command_beside_the_servers_user() {
     // Only root can give files away, so elsewhere there is nothing to see.
     if !rustix::process::geteuid().is_root() {
