@@ -29,7 +29,7 @@ pub struct Hashing(Arc<Inner>);
 struct Inner {
     queue: mpsc::SyncSender<Work>,
     waiting: Arc<AtomicUsize>,
-    done: Arc<AtomicUsize>,
+    done: AtomicUsize,
     params: Params,
     pepper: Option<Zeroizing<Vec<u8>>>,
     dummy: String,
@@ -57,7 +57,7 @@ impl Hashing {
         Ok(Self(Arc::new(Inner {
             queue,
             waiting: Arc::default(),
-            done: Arc::default(),
+            done: AtomicUsize::default(),
             params,
             pepper,
             dummy,
@@ -72,6 +72,7 @@ impl Hashing {
         let inner = Arc::clone(&self.0);
         let params = inner.params;
         let work = move |memory: &mut Memory| {
+            inner.done.fetch_add(1, Ordering::Relaxed);
             password::hash(
                 &password,
                 &params,
@@ -90,6 +91,7 @@ impl Hashing {
     pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verified> {
         let inner = Arc::clone(&self.0);
         let work = move |memory: &mut Memory| {
+            inner.done.fetch_add(1, Ordering::Relaxed);
             let hash = stored.as_deref().unwrap_or(&inner.dummy);
             let pepper = inner.pepper.as_ref().map(|pepper| pepper.as_slice());
             let right = password::verify(&password, hash, pepper, memory)?;
@@ -99,6 +101,14 @@ impl Hashing {
             Ok::<_, password::PasswordError>(Verified { right: right && stored.is_some(), outdated })
         };
         self.submit(work).await?.map_err(Error::internal)
+    }
+
+    /// Does other slow work about a password, such as judging a new one, on the same threads.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] when the queue is full.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.submit(move |_| work()).await
     }
 
     /// Jobs that wait or run now.
@@ -117,11 +127,9 @@ impl Hashing {
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let waiting = Arc::clone(&self.0.waiting);
-        let done = Arc::clone(&self.0.done);
         let job: Work = Box::new(move |memory| {
             // Whoever hung up while waiting costs nothing.
             if !sender.is_closed() {
-                done.fetch_add(1, Ordering::Relaxed);
                 let _ = sender.send(work(memory));
             }
             waiting.fetch_sub(1, Ordering::Relaxed);

@@ -125,21 +125,6 @@ pub(super) async fn insert(db: &mut impl Statements, event: &StoredEvent) -> Res
     db.execute(sql, &params).await.map(drop)
 }
 
-/// Events of a chain after a number, up to another, in order.
-pub(super) async fn page(
-    db: &mut impl Statements,
-    chain: &'static str,
-    after: i64,
-    until: i64,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, DbError> {
-    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
-         where chain = $1 and seq > $2 and seq <= $3 order by seq limit $4";
-    let rows = db.query(sql, &[chain.into(), after.into(), until.into(), limit.into()]).await?;
-    rows.into_iter().map(stored).collect()
-}
-
 /// Events that pass a filter, after a number, in order.
 pub(super) async fn list(
     db: &mut impl Statements,

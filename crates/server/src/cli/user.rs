@@ -167,7 +167,7 @@ fn set_password(common: &Common, named: &str, source: &PasswordSource) -> Outcom
         let user = find_user(&app, named).await?;
         if let Some(password) = &password {
             let context = crate::passwords::Context::of(&user);
-            let checked = crate::passwords::check_rules(&app, "password", password, &context);
+            let checked = crate::passwords::check_rules(&app, "password", password, &context).await;
             checked.map_err(|error| explain(&error))?;
         } else if user.disabled_at.is_some() {
             let text =

@@ -10,15 +10,10 @@ use std::time::Duration;
 /// The longest life that browsers grant a cookie (draft-ietf-httpbis-rfc6265bis 5.5), counted from each sign-in.
 const LIFE: Duration = Duration::from_secs(400 * 86_400);
 
-/// Whether the caller's device has signed this user in before.
-pub fn is_known_device(app: &Inner, client: &Client, user: UserId) -> bool {
-    let device = client.device.as_deref().and_then(KnownDevice::parse);
-    device.is_some_and(|device| device.knows(&app.secrets.devices, user.0.as_bytes()))
-}
-
-/// The part of a device cookie that stays the same when further users sign in on the device.
-pub(super) fn name(text: &str) -> String {
-    KnownDevice::parse(text).map_or_else(String::new, |device| device.name())
+/// The name of the caller's device, if it has signed this user in before.
+pub(super) fn known_device(app: &Inner, client: &Client, user: UserId) -> Option<String> {
+    let device = client.device.as_deref().and_then(KnownDevice::parse)?;
+    device.knows(&app.secrets.devices, user.0.as_bytes()).then(|| device.name())
 }
 
 /// The cookie after a full sign-in: the device's former one with this user added, or a new one.

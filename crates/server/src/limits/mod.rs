@@ -6,7 +6,7 @@
 //! `docs/decisions/limits.md`.
 mod devices;
 
-pub use devices::{is_known_device, remember_device};
+pub use devices::remember_device;
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
@@ -133,28 +133,30 @@ pub async fn reserve(
 fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -> (Vec<Charge>, Vec<Charge>) {
     let limits = &app.config.limits;
     let growing = |key, free| Charge { key, rule: Rule::Growing { free, longest: limits.longest_wait } };
-    let (scope, name) = match subject {
+    let alone = |scope, name: &str| {
+        (vec![growing(budget.key(app, scope, name), limits.account_failures)], Vec::new())
+    };
+    let name = match subject {
         // Who is in already has a count of its own as well.
-        Subject::Session(id) => {
-            let key = budget.key(app, "session", &id.to_string());
-            return (vec![growing(key, limits.account_failures)], Vec::new());
-        }
-        Subject::User(id) if is_known_device(app, client, id) => {
-            let device = client.device.as_deref().unwrap_or_default();
-            let key = budget.key(app, "device", &format!("{id}/{}", devices::name(device)));
-            return (vec![growing(key, limits.account_failures)], Vec::new());
-        }
-        Subject::User(id) => ("account", id.to_string()),
-        Subject::Identifier(text) => ("account", text.to_owned()),
+        Subject::Session(id) => return alone("session", &id.to_string()),
+        Subject::User(id) => match devices::known_device(app, client, id) {
+            Some(device) => return alone("device", &format!("{id}/{device}")),
+            None => id.to_string(),
+        },
+        Subject::Identifier(text) => text.to_owned(),
     };
     let network = client.network();
-    let both = budget.key(app, "account+network", &format!("{name}/{network}"));
-    let rows = vec![
-        growing(both, limits.account_failures),
-        growing(budget.key(app, scope, &name), limits.account_failures_anywhere),
-    ];
+    let [both, anywhere] = account_keys(app, budget, &name, &network);
+    let rows =
+        vec![growing(both, limits.account_failures), growing(anywhere, limits.account_failures_anywhere)];
     let rule = Rule::Window { most: limits.network_failures, span: limits.network_window };
     (rows, vec![Charge { key: budget.key(app, "network", &network), rule }])
+}
+
+/// The keys of an account: from one network, and from anywhere.
+fn account_keys(app: &Inner, budget: Budget, account: &str, network: &str) -> [Key; 2] {
+    let both = budget.key(app, "account+network", &format!("{account}/{network}"));
+    [both, budget.key(app, "account", account)]
 }
 
 impl Reservation {
@@ -175,9 +177,7 @@ impl Reservation {
 
 /// A new password was set through the mailbox: what strangers did to the account no longer counts.
 pub fn forgive(app: &Inner, user: UserId, client: &Client) {
-    let (rows, _) = charges(app, Budget::Passwords, Subject::User(user), client);
-    let key = Budget::Passwords.key(app, "account", &user.to_string());
-    for key in rows.iter().map(|charge| charge.key).chain([key]) {
+    for key in account_keys(app, Budget::Passwords, &user.to_string(), &client.network()) {
         app.counters.forget(&key);
     }
 }

@@ -58,7 +58,7 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
         name: wish.name.as_deref(),
     };
     // Before, and independently of, the address.
-    passwords::check_rules(app, "password", &wish.password, &context)?;
+    passwords::check_rules(app, "password", &wish.password, &context).await?;
     if let Some(username) = &wish.username
         && users::username_taken(&app.db, username, None).await?
     {

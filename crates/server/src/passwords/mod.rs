@@ -43,13 +43,19 @@ impl<'a> Context<'a> {
 /// Checks a new password; every reason is machine-readable.
 ///
 /// # Errors
-/// [`Code::ValidationFailed`] with each reason.
-pub fn check_rules(app: &App, field: &str, password: &str, context: &Context<'_>) -> Result<()> {
-    let problems = problems(app, field, password, context);
+/// [`Code::ValidationFailed`] with each reason, [`Code::Busy`].
+pub async fn check_rules(app: &App, field: &str, password: &Password, context: &Context<'_>) -> Result<()> {
+    let problems = problems(app, field, password, context).await?;
     if problems.is_empty() { Ok(()) } else { Err(Error::validation(problems)) }
 }
 
-fn problems(app: &App, field: &str, password: &str, context: &Context<'_>) -> Vec<FieldProblem> {
+/// Judged by the hashing workers: an estimate of a well-chosen text takes as long as a hash, and must not hold up others.
+async fn problems(
+    app: &App,
+    field: &str,
+    password: &Password,
+    context: &Context<'_>,
+) -> Result<Vec<FieldProblem>> {
     let settings = &app.config.passwords;
     let policy = Policy {
         min_length: settings.min_length,
@@ -63,13 +69,19 @@ fn problems(app: &App, field: &str, password: &str, context: &Context<'_>) -> Ve
     words.extend(context.name);
     words.extend(host.split(['.', ':']).filter(|label| label.len() > 3));
     words.extend(settings.context_words.iter().map(String::as_str));
-    let weaknesses = strength::check(password, &words, &policy);
+    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    let password = password.clone();
+    let judge = move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        strength::check(&password, &words, &policy)
+    };
+    let weaknesses = app.hashing.run(judge).await?;
     let problem = |weakness: &strength::Weakness| FieldProblem {
         field: field.into(),
         code: weakness.code().into(),
         message: message(*weakness, &policy),
     };
-    weaknesses.iter().map(problem).collect()
+    Ok(weaknesses.iter().map(problem).collect())
 }
 
 /// The sentence, with the setting's number where there is one.
@@ -133,7 +145,7 @@ pub async fn change(
     old: Password,
     new: Password,
 ) -> Result<()> {
-    check_rules(app, "newPassword", &new, &Context::of(&current.user))?;
+    check_rules(app, "newPassword", &new, &Context::of(&current.user)).await?;
     if *old == *new {
         return Err(Error::field(
             "newPassword",

@@ -63,7 +63,7 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     let found = peek(app, token).await?;
     let invalid = || Error::new(Code::InvalidToken);
     let user = users::find(&app.db, found.user).await?.ok_or_else(invalid)?;
-    check_rules(app, "password", &password, &Context::of(&user))?;
+    check_rules(app, "password", &password, &Context::of(&user)).await?;
     let hash = hash(app, password).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;

@@ -12,7 +12,7 @@ use crate::users::{self, User};
 use crate::web::Client;
 use crate::web::client::bearer;
 use crate::web::csrf;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use hallpass_crypto::digest::sha256;
@@ -64,7 +64,9 @@ async fn forged(app: &App, parts: &mut Parts, current: &Current, error: Error) -
         Err(other) => return other,
     };
     let event = Event::new(Kind::CsrfFailed, &client).user(current.user.id).session(current.session.id);
-    let event = event.detail(json!({ "method": parts.method.as_str(), "path": parts.uri.path() }));
+    // The route and not the path, which the caller chooses up to the limit of a head.
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let event = event.detail(json!({ "method": parts.method.as_str(), "route": route }));
     match audit::record_alone(app, event).await {
         Ok(()) => error,
         Err(unavailable) => unavailable,

@@ -172,3 +172,24 @@ async fn a_dropped_transaction_leaves_nothing_and_a_failing_one_harms_no_other()
     let names: Vec<String> = rows.into_iter().map(|mut row| row.text().unwrap()).collect();
     assert_eq!(names, ["kept"]);
 }
+
+#[tokio::test]
+async fn a_flood_of_bad_new_passwords_waits_in_the_queue_of_the_hashes_and_holds_nobody_up() {
+    let server = TestApp::start_with(|config| config.passwords.queue = 1).await;
+    let mut client = server.signed_in("ann@example.com").await;
+    let calls: Vec<_> = (0..40)
+        .map(|number| {
+            let mut client = server.client().at(&format!("10.0.{number}.1"));
+            let body = json!({ "email": "eve@example.com", "password": "a1b2".repeat(64) });
+            tokio::spawn(async move { client.post("/api/v1/register", body).await })
+        })
+        .collect();
+    assert_eq!(client.get("/api/v1/me").await.status, 200);
+    let mut busy = 0;
+    for call in calls {
+        let answer = call.await.unwrap();
+        assert!([422, 503].contains(&answer.status), "{}", answer.text);
+        busy += u32::from(answer.code() == "busy");
+    }
+    assert!(busy > 0, "the queue is bounded");
+}

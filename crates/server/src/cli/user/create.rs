@@ -82,7 +82,7 @@ impl Create {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let password = self.password.read(common.out())?;
         common.with_app(async |app, out| {
-            let account = self.account(&app, password)?;
+            let account = self.account(&app, password).await?;
             let (user, link) = operator::create(&app, &account).await.map_err(|error| explain(&error))?;
             let view = user.view();
             let value = with_link(json!({ "user": view }), link.as_ref());
@@ -94,7 +94,7 @@ impl Create {
     }
 
     /// What to make, or every problem with it.
-    fn account(self, app: &App, password: Option<Password>) -> Result<NewAccount, Failure> {
+    async fn account(self, app: &App, password: Option<Password>) -> Result<NewAccount, Failure> {
         let mut problems = Vec::new();
         let email = Email::parse(&self.email);
         if email.is_none() {
@@ -113,7 +113,10 @@ impl Create {
         }
         if let Some(password) = &password {
             let context = Context { email: &self.email, username: self.username.as_deref(), name };
-            if let Err(error) = passwords::check_rules(app, "password", password, &context) {
+            if let Err(error) = passwords::check_rules(app, "password", password, &context).await {
+                if error.fields.is_empty() {
+                    return Err(Failure(error.to_string()));
+                }
                 problems.extend(error.fields.iter().map(|one| format!("password: {}", one.message)));
             }
         }
