@@ -34,7 +34,8 @@ pub fn forwarded(data: &[u8]) {
         // Never a panic, and never an address that nobody wrote but the proxy's own.
         let claimed = proxies.client(proxy, &headers);
         assert!(claimed == claimed.to_canonical());
-        let appended = if setting == ForwardedHeader::Forwarded { "for=198.51.100.7" } else { "198.51.100.7" };
+        let appended =
+            if setting == ForwardedHeader::Forwarded { "for=198.51.100.7" } else { "198.51.100.7" };
         headers.append(name, HeaderValue::from_static(appended));
         assert_eq!(proxies.client(proxy, &headers), seen);
     }

@@ -12,19 +12,6 @@ static REFRESH: LazyLock<Keys> = LazyLock::new(|| RING.derive(Purpose::RefreshMa
 static CSRF: LazyLock<Keys> = LazyLock::new(|| RING.derive(Purpose::Csrf));
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&RING));
 
-const KINDS: [Kind; 10] = [
-    Kind::VerifyLink,
-    Kind::ResetLink,
-    Kind::EmailChange,
-    Kind::EmailUndo,
-    Kind::SetPassword,
-    Kind::Registration,
-    Kind::Attempt,
-    Kind::ServiceKey,
-    Kind::Invitation,
-    Kind::Device,
-];
-
 /// Text is no refresh token, one that the server made comes back as it was, and no changed one does.
 pub fn refresh_token(data: &[u8]) {
     assert!(RefreshToken::parse(text(data), &REFRESH).is_none(), "a refresh token without a MAC");
@@ -53,12 +40,12 @@ pub fn refresh_token(data: &[u8]) {
 /// What is read is written back letter by letter, and text is of one kind at most.
 pub fn link_token(data: &[u8]) {
     let text = text(data);
-    let read: Vec<Opaque> = KINDS.iter().filter_map(|kind| Opaque::parse(*kind, text)).collect();
+    let read: Vec<Opaque> = Kind::ALL.iter().filter_map(|kind| Opaque::parse(*kind, text)).collect();
     assert!(read.len() <= 1, "a secret of two kinds");
     for secret in read {
         assert_eq!(secret.expose(), text);
     }
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let minted = Opaque::mint(kind, array(data));
         let back = Opaque::parse(kind, &minted.expose()).expect("what was minted is read");
         assert_eq!(back.digest(), minted.digest());

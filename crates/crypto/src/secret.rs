@@ -36,6 +36,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::VerifyLink,
+        Self::ResetLink,
+        Self::EmailChange,
+        Self::EmailUndo,
+        Self::SetPassword,
+        Self::Registration,
+        Self::Attempt,
+        Self::ServiceKey,
+        Self::Invitation,
+        Self::Device,
+    ];
+
     /// The prefix, without the underscore that follows it.
     pub const fn prefix(self) -> &'static str {
         match self {

@@ -7,27 +7,14 @@ use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::secret::{Kind, Opaque, RefreshToken};
 use proptest::prelude::*;
 
-const KINDS: [Kind; 10] = [
-    Kind::VerifyLink,
-    Kind::ResetLink,
-    Kind::EmailChange,
-    Kind::EmailUndo,
-    Kind::SetPassword,
-    Kind::Registration,
-    Kind::Attempt,
-    Kind::ServiceKey,
-    Kind::Invitation,
-    Kind::Device,
-];
-
 fn keys(current: u8, previous: &[&[u8]]) -> Keys {
     KeyRing::new(&[current; 32], previous).unwrap().derive(Purpose::RefreshMac)
 }
 
 #[test]
 fn every_kind_has_its_own_prefix() {
-    let prefixes: std::collections::HashSet<&str> = KINDS.iter().map(|kind| kind.prefix()).collect();
-    assert_eq!(prefixes.len(), KINDS.len());
+    let prefixes: std::collections::HashSet<&str> = Kind::ALL.iter().map(|kind| kind.prefix()).collect();
+    assert_eq!(prefixes.len(), Kind::ALL.len());
     assert!(
         prefixes.iter().all(|prefix| prefix.len() == 5 && prefix.starts_with("hp_") && *prefix != "hp_rt")
     );
@@ -35,9 +22,9 @@ fn every_kind_has_its_own_prefix() {
 
 #[test]
 fn a_secret_reads_back_as_its_kind_and_as_no_other() {
-    for minted in KINDS {
+    for minted in Kind::ALL {
         let secret = Opaque::mint(minted, [7; 32]);
-        for read in KINDS {
+        for read in Kind::ALL {
             let parsed = Opaque::parse(read, &secret.expose());
             assert_eq!(parsed.is_some(), read == minted);
             if let Some(parsed) = parsed {
@@ -51,8 +38,8 @@ fn a_secret_reads_back_as_its_kind_and_as_no_other() {
 #[test]
 fn the_same_bytes_have_another_digest_in_each_kind() {
     let digests: std::collections::HashSet<[u8; 32]> =
-        KINDS.iter().map(|kind| Opaque::mint(*kind, [7; 32]).digest()).collect();
-    assert_eq!(digests.len(), KINDS.len());
+        Kind::ALL.iter().map(|kind| Opaque::mint(*kind, [7; 32]).digest()).collect();
+    assert_eq!(digests.len(), Kind::ALL.len());
 }
 
 #[test]
@@ -143,7 +130,7 @@ fn another_version_is_refused_even_with_a_right_mac() {
 #[test]
 fn no_opaque_secret_passes_for_a_refresh_token() {
     let ring = keys(1, &[]);
-    for kind in KINDS {
+    for kind in Kind::ALL {
         assert!(RefreshToken::parse(&Opaque::mint(kind, [1; 32]).expose(), &ring).is_none());
     }
 }
@@ -199,7 +186,7 @@ proptest! {
         prop_assert!(RefreshToken::parse(&text, &ring).is_none());
         let refresh = format!("hp_rt_{payload}");
         prop_assert!(RefreshToken::parse(&refresh, &ring).is_none());
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let prefix = format!("{}_", kind.prefix());
             prop_assert!(text.starts_with(&prefix) || Opaque::parse(kind, &text).is_none());
         }

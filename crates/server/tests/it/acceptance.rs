@@ -1,7 +1,6 @@
 //! `docs/acceptance.md` covers every statement of the replaced systems and `docs/defects.md` every defect, and the tests
 //! that they name exist.
-use crate::support::named::exists;
-use std::path::Path;
+use crate::support::named::{exists, page};
 
 /// Ids by system and number of statements; C follows with codes on every sign-in.
 const SYSTEMS: [(&str, usize); 4] = [("A", 92), ("B", 60), ("D", 39), ("E", 28)];
@@ -16,8 +15,7 @@ struct Line {
 }
 
 fn table(name: &str) -> Vec<Line> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = page(name);
     let rows = text.lines().filter(|line| {
         line.starts_with("| ")
             && !line.starts_with("| matter")

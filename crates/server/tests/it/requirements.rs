@@ -1,10 +1,9 @@
 //! `docs/security-requirements.md` leaves no requirement out, names tests that exist, and says the numbers of the settings.
-use crate::support::named::exists;
+use crate::support::named::{exists, page};
 use hallpass::config::{Config, Limits, Sources, load};
 use hallpass::openapi;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Requirements of ASVS 5.0 by section: V6 authentication, V7 sessions, V9 self-contained tokens.
 const ASVS: [(&str, usize); 16] = [
@@ -29,8 +28,7 @@ const ASVS: [(&str, usize); 16] = [
 const STATES: [&str; 5] = ["holds", "partly", "not yet", "does not apply", "deviates"];
 
 fn document() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security-requirements.md");
-    std::fs::read_to_string(path).unwrap()
+    page("security-requirements.md")
 }
 
 /// The rows of every table whose heading begins so, cell by cell.
@@ -165,11 +163,6 @@ fn every_call_that_hands_out_tokens_is_among_the_ways_in() {
         }
     }
     assert_eq!(found, 4, "sign-in, registration, fresh proof, refresh");
-}
-
-/// A page of the documentation.
-fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
 }
 
 #[test]

@@ -1,5 +1,10 @@
-//! Tests that documents name: whether they exist.
+//! Pages of the documentation, and the tests that they name: whether they exist.
 use std::path::{Path, PathBuf};
+
+/// A page under `docs/`.
+pub fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
+}
 
 /// The mark of a test of the pure crate.
 const CRYPTO: &str = "crypto: ";
