@@ -45,12 +45,15 @@ pub async fn start(
     migrate: bool,
 ) -> Result<App, StartError> {
     refuse_insecure(&config)?;
-    secret_key::make_data_dir(&config).map_err(StartError::one)?;
-    if !config.development() {
+    if config.embedded() {
+        secret_key::make_data_dir(&config).map_err(StartError::one)?;
+    }
+    if config.embedded() && !config.development() {
         secret_key::require_private_data(&config).map_err(StartError::one)?;
     }
     let key_is_new = lacks_key(&config);
-    let app = open(config, clock, random, migrate)?;
+    let app = open(config, clock, random, migrate).await?;
+    refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
     keys::maintain(&app).await.map_err(StartError::one)?;
     Ok(app)
@@ -66,8 +69,8 @@ pub async fn open_existing(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App, StartError> {
-    let path = sqlite_path(&config.database_url()).map_err(StartError::one)?;
-    if !path.exists() {
+    let file = config.embedded().then(|| sqlite_path(&config.database_url())).transpose().map_err(StartError::one)?;
+    if let Some(path) = file.filter(|path| !path.exists()) {
         // Made silently, a mistyped folder would look like a server that has lost everybody.
         return Err(StartError::one(format!(
             "there is no database at {}; name its folder with --data-dir or HALLPASS_DATA_DIR, or make a new one \
@@ -76,12 +79,17 @@ pub async fn open_existing(
         )));
     }
     let key_is_new = lacks_key(&config);
-    let app = open(config, clock, random, false)?;
-    if !app.db.pending_migrations().map_err(StartError::one)?.is_empty() {
-        return Err(StartError::one("the database is not up to date; run `hallpass migrate` first"));
-    }
+    let app = open(config, clock, random, false).await?;
+    refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
     Ok(app)
+}
+
+async fn refuse_pending(app: &App) -> Result<(), StartError> {
+    if app.db.pending_migrations().await.map_err(StartError::one)?.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::one("the database is not up to date; run `hallpass migrate` first"))
 }
 
 /// Whether opening will make a secret key.
@@ -103,19 +111,21 @@ async fn check_key(app: &App, is_new: bool) -> Result<(), StartError> {
     )))
 }
 
-fn open(
+async fn open(
     config: Config,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     migrate: bool,
 ) -> Result<App, StartError> {
-    secret_key::make_data_dir(&config).map_err(StartError::one)?;
+    if config.embedded() {
+        secret_key::make_data_dir(&config).map_err(StartError::one)?;
+    }
     let templates = Templates::load(config.mail.templates_dir.as_deref());
     let templates = templates.map_err(|problem| StartError::one(format!("mail.templates_dir: {problem}")))?;
     mail::check(&config, &templates).map_err(StartError::one)?;
-    let db = Db::open(&config.database_url()).map_err(StartError::one)?;
+    let db = Db::open(&config.database_url(), &config.database.options()).map_err(StartError::one)?;
     if migrate {
-        db.migrate().map_err(StartError::one)?;
+        db.migrate().await.map_err(StartError::one)?;
     }
     let ring = secret_key::ring(&config, &*random).map_err(StartError::one)?;
     let hashing = Hashing::start(&config)

@@ -29,6 +29,7 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let config = common.settings()?;
+        require_embedded(&config)?;
         let path = existing(&config)?;
         let file = self.file;
         if file.exists() {
@@ -40,7 +41,7 @@ impl Backup {
         }
         let out = common.out();
         let mut progress = Progress::new(out);
-        let copied = Db::open(&config.database_url())?.backup(&file, &mut |remaining, total| {
+        let copied = Db::open(&config.database_url(), &config.database.options())?.backup(&file, &mut |remaining, total| {
             progress.show(remaining, total);
         });
         progress.end();
@@ -59,6 +60,14 @@ impl Backup {
             )
         })
     }
+}
+
+/// A database server has tools of its own, which also know its other databases.
+fn require_embedded(config: &Config) -> Outcome {
+    if config.embedded() {
+        return Ok(());
+    }
+    Err(Failure("this command is for the embedded database; for PostgreSQL use pg_dump and pg_restore, as docs/operating.md shows".into()))
 }
 
 /// The file of the database, which has to be there.
@@ -112,6 +121,7 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) fn run(&self, common: &Common) -> Outcome {
         let config = common.settings()?;
+        require_embedded(&config)?;
         looks_like_a_database(&self.file)?;
         let target = sqlite_path(&config.database_url())?;
         if same_file(&self.file, &target) {
@@ -163,6 +173,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 /// What has to be done before the restored database can be used, if anything.
 fn remark(config: &Config) -> Option<String> {
-    let db = Db::open(&config.database_url()).ok()?;
+    let db = Db::open(&config.database_url(), &config.database.options()).ok()?;
     runtime().ok()?.block_on(probes::key_problem(config, &db))
 }

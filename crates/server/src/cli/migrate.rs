@@ -1,5 +1,5 @@
 //! `hallpass migrate`.
-use super::{Common, Failure, Outcome, ownership};
+use super::{Common, Failure, Outcome, ownership, runtime};
 use crate::db::{Db, sqlite_path};
 use crate::secret_key;
 use clap::Args;
@@ -20,21 +20,21 @@ impl Migrate {
     pub(super) fn run(&self, common: &Common) -> Outcome {
         let config = common.settings()?;
         let url = config.database_url();
-        let path = sqlite_path(&url)?;
-        if self.check && !path.exists() {
+        let file = config.embedded().then(|| sqlite_path(&url)).transpose()?;
+        if let Some(path) = file.filter(|path| self.check && !path.exists()) {
             return Err(Failure(format!(
                 "there is no database at {} yet; `hallpass migrate` makes it",
                 path.display()
             )));
         }
-        if !self.check {
+        if !self.check && config.embedded() {
             secret_key::make_data_dir(&config)?;
         }
-        let db = Db::open(&url)?;
+        let db = Db::open(&url, &config.database.options())?;
         if self.check {
-            return check(common, &db.pending_migrations()?);
+            return check(common, &runtime()?.block_on(db.pending_migrations())?);
         }
-        let applied = db.migrate()?;
+        let applied = runtime()?.block_on(db.migrate())?;
         ownership::hand_over_data(&config);
         common.out().show(&json!({ "applied": applied }), || match applied.as_slice() {
             [] => "The database is up to date.".into(),

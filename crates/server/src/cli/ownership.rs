@@ -24,7 +24,7 @@ pub(super) fn hand_over(file: &Path) {
 
 /// Gives what a command may have made in the data folder to the folder's owner.
 pub(super) fn hand_over_data(config: &Config) {
-    let database = sqlite_path(&config.database_url()).unwrap_or_default();
+    let Ok(database) = sqlite_path(&config.database_url()) else { return };
     let beside = |suffix: &str| {
         let mut name = database.as_os_str().to_owned();
         name.push(suffix);

@@ -131,7 +131,7 @@ pub(super) async fn database(config: &Config, report: &mut Report) {
     }
     let shown = path.display();
     let restore = "restore a backup with `hallpass restore`";
-    let db = match Db::open(&url) {
+    let db = match Db::open(&url, &config.database.options()) {
         Ok(db) => db,
         Err(problem) => return report.fail("database", problem.to_string()),
     };
@@ -144,7 +144,7 @@ pub(super) async fn database(config: &Config, report: &mut Report) {
         }
         Err(problem) => return report.fail("database", format!("{shown} is damaged ({problem}); {restore}")),
     }
-    match db.pending_migrations() {
+    match db.pending_migrations().await {
         Ok(pending) if pending.is_empty() => {}
         Ok(pending) => {
             let text =

@@ -36,11 +36,11 @@ impl Serve {
         for sentence in said {
             tracing::warn!("{sentence}");
         }
-        runtime()?.block_on(serve(config, common))
+        runtime()?.block_on(serve(config, self.migrate, common))
     }
 }
 
-async fn serve(mut config: Config, common: &Common) -> Outcome {
+async fn serve(mut config: Config, migrate: bool, common: &Common) -> Outcome {
     let listen = config.server.listen.clone();
     let listener = TcpListener::bind(&listen).await.map_err(|error| {
         let advice = match error.kind() {
@@ -57,8 +57,13 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     // With port 0 the system has chosen.
     config.server.listen = listener.local_addr()?.to_string();
     start::refuse_insecure(&config)?;
-    secret_key::make_data_dir(&config)?;
-    let Some(_lock) = lock::take(&config)? else {
+    // Any number of nodes work on a database server.
+    let embedded = config.embedded();
+    if embedded {
+        secret_key::make_data_dir(&config)?;
+    }
+    let lock = if embedded { lock::take(&config)? } else { None };
+    if embedded && lock.is_none() {
         let folder = config.server.data_dir.display();
         return Err(Failure(format!(
             "another Hallpass server is running on the data in {folder}; stop it, or give this one a folder of its \
@@ -69,7 +74,7 @@ async fn serve(mut config: Config, common: &Common) -> Outcome {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (clock, random) = machine();
-    let app = start::start(config, clock, random, true).await?;
+    let app = start::start(config, clock, random, embedded || migrate).await?;
     // Beside the start, since its commit would be a fifth of it.
     tokio::spawn(note(app.clone(), Kind::ServerStarted));
     banner(&app, common)?;

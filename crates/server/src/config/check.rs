@@ -11,12 +11,28 @@ const SAMPLES: [&str; 8] =
 pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     let mut problems = Vec::new();
     server(config, &mut problems);
+    database(config, &mut problems);
     keys(config, &mut problems);
     sessions(config, &mut problems);
     passwords(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     problems
+}
+
+fn database(config: &Config, problems: &mut Vec<ConfigError>) {
+    let database = &config.database;
+    if !(1..=1000).contains(&database.pool_size) {
+        problems.push(ConfigError::new("database.pool_size", "must be between 1 and 1000"));
+    }
+    if database.timeout < Duration::from_millis(100) || database.timeout > Duration::from_secs(60) {
+        problems.push(ConfigError::new("database.timeout", "must be between 100ms and 1m"));
+    }
+    if !config.embedded() && config.keys.secret_key.is_none() {
+        let text = "must be set when the database is a server, the same on every node; make one with `openssl rand \
+                    -base64 32` and set HALLPASS_SECRET_KEY";
+        problems.push(ConfigError::new("keys.secret_key", text));
+    }
 }
 
 fn limits(config: &Config, problems: &mut Vec<ConfigError>) {

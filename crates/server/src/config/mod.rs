@@ -1,6 +1,7 @@
 //! Settings: `hallpass.toml`, then `.env`, then the environment, then flags. Checked at start, with the path of the mistake.
 mod aliases;
 mod check;
+mod database;
 mod load;
 mod reference;
 mod sections;
@@ -8,6 +9,7 @@ mod server;
 mod values;
 
 pub use check::check_production;
+pub use database::Database;
 pub use load::{Sources, load};
 pub use reference::reference;
 pub use sections::*;
@@ -108,9 +110,14 @@ impl Config {
     /// The database's URL: by default SQLite in the data folder.
     pub fn database_url(&self) -> String {
         match &self.database.url {
-            Some(url) => url.clone(),
+            Some(url) => url.expose().to_owned(),
             None => format!("sqlite:{}", self.server.data_dir.join("hallpass.db").display()),
         }
+    }
+
+    /// Whether the database is a file of this node's, so that no other node can share it.
+    pub fn embedded(&self) -> bool {
+        db::is_embedded(&self.database_url())
     }
 
     /// The file that keeps a generated secret key.
@@ -124,7 +131,7 @@ impl Config {
     /// Every mistake found, each with its path.
     pub fn validate(&self) -> Result<(), Vec<ConfigError>> {
         let mut problems = check::check(self);
-        if let Err(error) = db::sqlite_path(&self.database_url()) {
+        if let Err(error) = db::check_url(&self.database_url()) {
             problems.push(ConfigError::new("database.url", error.message));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -5,13 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// Where facts are stored.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Database {
-    /// `sqlite:<path>`. Default: `hallpass.db` in the data folder. Also `HALLPASS_DATABASE_URL`.
-    pub url: Option<String>,
-}
 
 /// Signature algorithm of access tokens (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -4,6 +4,8 @@
 //! `$1` placeholders (the card is in CONTRIBUTING.md). Reads go through [`Db`], writes through a [`Tx`] whose
 //! `commit` returns only when the change is durable. Dropping a [`Tx`] undoes it.
 mod backup;
+mod migrations;
+mod postgres;
 mod row;
 mod sqlite;
 mod version;
@@ -13,6 +15,7 @@ pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 pub use version::Version;
 
 /// Why a statement failed.
@@ -26,6 +29,8 @@ pub enum Kind {
     Io,
     /// The file is not a healthy database.
     Corrupt,
+    /// The database server cannot be reached, or is about to stop.
+    Away,
     /// A constraint was violated.
     Constraint,
     /// Opening or migrating failed.
@@ -58,7 +63,7 @@ impl DbError {
 
     /// Whether a retry may succeed without anybody fixing a defect.
     pub fn is_temporary(&self) -> bool {
-        matches!(self.kind, Kind::Full | Kind::Busy | Kind::Io)
+        matches!(self.kind, Kind::Full | Kind::Busy | Kind::Io | Kind::Away)
     }
 }
 
@@ -90,12 +95,34 @@ pub trait Statements: Send {
     }
 }
 
+/// How to use a database server; an embedded database has no use for it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections at most.
+    pub pool_size: usize,
+    /// How long to wait for a connection, and for an answer.
+    pub patience: Duration,
+    /// Whether statements are prepared once for each connection. Not every pooler that stands between bears it.
+    pub prepared_statements: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { pool_size: 16, patience: Duration::from_secs(5), prepared_statements: false }
+    }
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
+enum Engine {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
 struct Inner {
-    engine: sqlite::Sqlite,
+    engine: Engine,
     /// Statements run since the start.
     statements: AtomicU64,
 }
@@ -106,29 +133,65 @@ impl Inner {
     }
 }
 
+/// What only an embedded database can do.
+fn embedded_only(what: &str) -> DbError {
+    DbError::new(Kind::Other, format!("{what} works on an embedded database; use the tools of PostgreSQL (docs/operating.md)"))
+}
+
 impl Db {
-    /// Opens or creates the database that a URL names: `sqlite:<path>`. Does not migrate.
+    /// Opens or creates the database that a URL names: `sqlite:<path>` or `postgres://…`. Does not migrate; a database
+    /// server is not asked yet.
     ///
     /// # Errors
     /// [`Kind::Open`] with a sentence for the operator.
-    pub fn open(url: &str) -> Result<Self> {
-        let engine = sqlite::Sqlite::open(&sqlite_path(url)?)?;
+    pub fn open(url: &str, options: &Options) -> Result<Self> {
+        let engine = if postgres::is_postgres(url) {
+            Engine::Postgres(postgres::Postgres::open(url, options)?)
+        } else {
+            Engine::Sqlite(sqlite::Sqlite::open(&sqlite_path(url)?)?)
+        };
         Ok(Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) })))
     }
 
     /// Brings the schema up to date, all pending migrations in one transaction; returns the names of those applied.
-    pub fn migrate(&self) -> Result<Vec<String>> {
-        self.0.engine.migrate()
+    pub async fn migrate(&self) -> Result<Vec<String>> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.migrate(),
+            Engine::Postgres(engine) => engine.migrate().await,
+        }
     }
 
     /// Names of the migrations that [`Db::migrate`] would apply.
-    pub fn pending_migrations(&self) -> Result<Vec<String>> {
-        self.0.engine.pending_migrations()
+    pub async fn pending_migrations(&self) -> Result<Vec<String>> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.pending_migrations(),
+            Engine::Postgres(engine) => engine.pending_migrations().await,
+        }
     }
 
     /// Starts a write transaction, in fair order behind those that wait already.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(Tx { job: self.0.engine.begin().await?, db: Arc::clone(&self.0) })
+        let job = match &self.0.engine {
+            Engine::Sqlite(engine) => Job::Sqlite(engine.begin().await?),
+            Engine::Postgres(engine) => Job::Postgres(engine.begin().await?),
+        };
+        Ok(Tx { job, db: Arc::clone(&self.0) })
+    }
+
+    /// Runs one writing statement as a transaction of its own: on a database server one round trip.
+    pub async fn write(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => {
+                let mut tx = self.begin().await?;
+                let rows = tx.query(sql, params).await?;
+                tx.commit().await?;
+                Ok(rows)
+            }
+            Engine::Postgres(engine) => {
+                self.0.count();
+                engine.run(sql, params).await
+            }
+        }
     }
 
     /// Statements run since the start; tests compare it between known and unknown accounts.
@@ -137,29 +200,49 @@ impl Db {
     }
 
     /// Checks that a statement is understood by the engine.
-    pub fn prepare(&self, sql: &str) -> Result<()> {
-        self.0.engine.prepare(sql)
+    pub async fn prepare(&self, sql: &str) -> Result<()> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.prepare(sql),
+            Engine::Postgres(engine) => engine.prepare(sql).await,
+        }
     }
 
-    /// Reads every page and checks the structure; returns the findings, empty when healthy.
+    /// Reads every page of an embedded database and checks the structure; returns the findings, empty when healthy.
     pub fn check(&self) -> Result<Vec<String>> {
-        self.0.engine.check()
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.check(),
+            Engine::Postgres(_) => Err(embedded_only("checking the file")),
+        }
     }
 
-    /// Copies the live database into a new file; `progress` gets remaining and total pages.
+    /// Copies the live embedded database into a new file; `progress` gets remaining and total pages.
     pub fn backup(&self, target: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
-        backup::backup(self.0.engine.path(), target, progress)
+        backup::backup(self.path().ok_or_else(|| embedded_only("`hallpass backup`"))?, target, progress)
     }
 
     /// What changes with every commit, whatever process makes it; whoever read something at a version may rely on it for
     /// as long as the version is the same. `None` when that cannot be told: then ask the database.
     pub fn version(&self) -> Option<Version> {
-        self.0.engine.version()
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.version(),
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// The file of an embedded database.
-    pub fn path(&self) -> &Path {
-        self.0.engine.path()
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => Some(engine.path()),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// The database in words for an operator, without a password.
+    pub fn shown(&self) -> String {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.path().display().to_string(),
+            Engine::Postgres(engine) => engine.shown(),
+        }
     }
 }
 
@@ -169,6 +252,19 @@ pub fn restore(url: &str, source: &Path) -> Result<Option<PathBuf>> {
     backup::restore(source, &sqlite_path(url)?)
 }
 
+/// Whether the database is a file beside this process and not a server.
+pub fn is_embedded(url: &str) -> bool {
+    !postgres::is_postgres(url)
+}
+
+/// Checks a URL without opening anything.
+///
+/// # Errors
+/// [`Kind::Open`] with a sentence for the operator.
+pub fn check_url(url: &str) -> Result<()> {
+    if postgres::is_postgres(url) { postgres::check_url(url) } else { sqlite_path(url).map(drop) }
+}
+
 /// The file that `sqlite:<path>` or `sqlite://<path>` names.
 pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
@@ -176,7 +272,7 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
         Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
         _ => Err(DbError::new(
             Kind::Open,
-            "database.url must be sqlite:<path>; this version stores in embedded SQLite only",
+            "database.url must be sqlite:<path> or postgres://<user>:<password>@<host>/<database>",
         )),
     }
 }
@@ -184,10 +280,17 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf> {
 impl Statements for &Db {
     async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         self.0.count();
-        self.0.engine.read(sql, params)
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.read(sql, params),
+            Engine::Postgres(engine) => engine.run(sql, params).await,
+        }
     }
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
+        if let Engine::Postgres(engine) = &self.0.engine {
+            self.0.count();
+            return engine.execute(sql, params).await;
+        }
         let mut tx = self.begin().await?;
         let changed = tx.execute(sql, params).await?;
         tx.commit().await?;
@@ -195,27 +298,41 @@ impl Statements for &Db {
     }
 }
 
-/// A write transaction. Keep nothing slow between its statements: on SQLite others wait for it.
+enum Job {
+    Sqlite(writer::Job),
+    Postgres(postgres::Job),
+}
+
+/// A write transaction. Keep nothing slow between its statements: others wait for it, or for what it has locked.
 pub struct Tx {
-    job: writer::Job,
+    job: Job,
     db: Arc<Inner>,
 }
 
 impl Tx {
     /// Makes the change durable, together with others that wait; returns only then.
     pub async fn commit(self) -> Result<()> {
-        self.job.commit().await
+        match self.job {
+            Job::Sqlite(job) => job.commit().await,
+            Job::Postgres(job) => job.commit().await,
+        }
     }
 }
 
 impl Statements for Tx {
     async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         self.db.count();
-        self.job.run(|conn| sqlite::query(conn, sql, params))
+        match &mut self.job {
+            Job::Sqlite(job) => job.run(|conn| sqlite::query(conn, sql, params)),
+            Job::Postgres(job) => job.query(sql, params).await,
+        }
     }
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         self.db.count();
-        self.job.run(|conn| sqlite::execute(conn, sql, params))
+        match &mut self.job {
+            Job::Sqlite(job) => job.run(|conn| sqlite::execute(conn, sql, params)),
+            Job::Postgres(job) => job.execute(sql, params).await,
+        }
     }
 }

@@ -2,7 +2,7 @@
 use super::row::{Cell, Row, Value};
 use super::version::{Version, WalIndex};
 use super::writer::{Job, Writer};
-use super::{DbError, Kind};
+use super::{DbError, Kind, migrations};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,10 +11,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, DbError>;
-
-mod embedded {
-    refinery::embed_migrations!("migrations");
-}
 
 /// Statements that one connection keeps prepared; more than the code base has.
 const PREPARED: usize = 256;
@@ -57,13 +53,13 @@ impl Sqlite {
     pub(super) fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = open_writer(&self.path)?;
         let report =
-            embedded::migrations::runner().set_grouped(true).run(&mut connection).map_err(migration)?;
+            migrations::runner().run(&mut connection).map_err(migration)?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 
     pub(super) fn pending_migrations(&self) -> Result<Vec<String>> {
         let mut connection = open_writer(&self.path)?;
-        let runner = embedded::migrations::runner();
+        let runner = migrations::runner();
         let applied = runner.get_applied_migrations(&mut connection).map_err(migration)?;
         let all = runner.get_migrations().iter();
         Ok(all.filter(|one| !applied.contains(one)).map(ToString::to_string).collect())

@@ -96,7 +96,7 @@ async fn everything_that_was_acknowledged_under_load_is_in_the_file() {
         std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
     let url = format!("sqlite:{}", copy.path().join("hallpass.db").display());
-    let copied = hallpass::db::Db::open(&url).unwrap();
+    let copied = hallpass::db::Db::open(&url, &hallpass::db::Options::default()).unwrap();
     let mut row = (&mut &copied).query_opt("select count(*) from sessions", &[]).await.unwrap().unwrap();
     assert_eq!(row.int().unwrap(), 64, "what was answered survives a crash at this moment");
     assert_eq!(sessions(&mut clients[0]).await, 64);

@@ -3,7 +3,7 @@ mod full_disk;
 
 use crate::cli::process::{Place, Server};
 use crate::support::{PASSWORD, TestApp};
-use hallpass::db::Db;
+use hallpass::db::{Db, Options};
 use serde_json::{Value, json};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -169,7 +169,7 @@ fn killed_at_twenty_moments_of_a_mixed_load_nothing_acknowledged_is_lost() {
         }
     }
     assert_eq!(server.stop(), Some(0));
-    let db = Db::open(&format!("sqlite:{}", place.database().display())).unwrap();
+    let db = Db::open(&format!("sqlite:{}", place.database().display()), &Options::default()).unwrap();
     assert_eq!(db.check().unwrap(), Vec::<String>::new());
     assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
 }

@@ -72,7 +72,7 @@ async fn every_statement_of_every_store_is_prepared_and_portable() {
             count += 1;
             let name = path.display();
             assert_eq!(breaches(&sql), Vec::<&str>::new(), "{name}: {sql}");
-            if let Err(error) = server.app.db.prepare(&sql) {
+            if let Err(error) = server.app.db.prepare(&sql).await {
                 panic!("{name}: {error}\n{sql}");
             }
         }

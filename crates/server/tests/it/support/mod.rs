@@ -1,6 +1,7 @@
 //! A whole server in process: real router, real database, moved clock, seeded randomness.
 pub mod browser;
 pub mod client;
+pub mod database;
 pub mod named;
 pub mod smtp;
 pub mod world;
@@ -10,7 +11,8 @@ pub use world::{TestClock, TestRandom};
 
 use hallpass::app::App;
 use hallpass::config::Config;
-use hallpass::db::Db;
+use database::Database;
+use hallpass::db::{Db, Options};
 use hallpass::{router, start};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -29,6 +31,8 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     router: axum::Router,
     folder: tempfile::TempDir,
+    // Dropped last.
+    database: Option<Database>,
 }
 
 /// Settings as a developer has them, in a folder of their own.
@@ -49,27 +53,36 @@ impl TestApp {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        std::fs::copy(template(), folder.path().join("hallpass.db")).unwrap();
+        let database = Database::migrated();
         let mut config = config_in(folder.path());
+        match &database {
+            Some(database) => database::use_in(&mut config, database),
+            None => drop(std::fs::copy(template(), folder.path().join("hallpass.db")).unwrap()),
+        }
         change(&mut config);
-        Self::open(folder, config, Arc::new(TestClock::default())).await
+        Self::open(folder, database, config, Arc::new(TestClock::default())).await
     }
 
-    async fn open(folder: tempfile::TempDir, config: Config, clock: Arc<TestClock>) -> Self {
+    async fn open(
+        folder: tempfile::TempDir,
+        database: Option<Database>,
+        config: Config,
+        clock: Arc<TestClock>,
+    ) -> Self {
         config.validate().expect("the test's settings are valid");
         let random = Arc::new(TestRandom::default());
         let app = start::start(config, clock.clone(), random, true).await.expect("the server starts");
         let router = router::router(&app);
-        Self { app, clock, router, folder }
+        Self { app, clock, router, folder, database }
     }
 
     /// The same data folder under a new process, possibly with other settings.
     pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.app.config.clone();
         change(&mut config);
-        let Self { clock, folder, app, router } = self;
+        let Self { clock, folder, app, router, database } = self;
         drop((app, router));
-        Self::open(folder, config, clock).await
+        Self::open(folder, database, config, clock).await
     }
 
     /// Another node on the same database and clock.
@@ -173,8 +186,12 @@ fn template() -> PathBuf {
     let folder = TEMPLATE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live.db");
-        let db = Db::open(&format!("sqlite:{}", live.display())).unwrap();
-        db.migrate().unwrap();
+        let url = format!("sqlite:{}", live.display());
+        let db = Db::open(&url, &Options::default()).unwrap();
+        database::beside({
+            let db = db.clone();
+            async move { db.migrate().await.unwrap() }
+        });
         db.backup(&folder.path().join("template.db"), &mut |_, _| {}).unwrap();
         folder
     });
