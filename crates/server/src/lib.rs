@@ -4,6 +4,7 @@
 
 // ── platform: machinery and shared words; knows no feature
 pub mod app;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod cookies;

@@ -2,7 +2,7 @@
 use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
-use crate::db::{Db, sqlite_path};
+use crate::db::sqlite_path;
 use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
@@ -69,7 +69,11 @@ pub async fn open_existing(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App, StartError> {
-    let file = config.embedded().then(|| sqlite_path(&config.database_url())).transpose().map_err(StartError::one)?;
+    let file = config
+        .embedded()
+        .then(|| sqlite_path(&config.database_url()))
+        .transpose()
+        .map_err(StartError::one)?;
     if let Some(path) = file.filter(|path| !path.exists()) {
         // Made silently, a mistyped folder would look like a server that has lost everybody.
         return Err(StartError::one(format!(
@@ -123,7 +127,7 @@ async fn open(
     let templates = Templates::load(config.mail.templates_dir.as_deref());
     let templates = templates.map_err(|problem| StartError::one(format!("mail.templates_dir: {problem}")))?;
     mail::check(&config, &templates).map_err(StartError::one)?;
-    let db = Db::open(&config.database_url(), &config.database.options()).map_err(StartError::one)?;
+    let db = config.open_database(Arc::clone(&clock)).map_err(StartError::one)?;
     if migrate {
         db.migrate().await.map_err(StartError::one)?;
     }

@@ -135,8 +135,8 @@ pub(super) async fn list(
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash from audit_events
-         where chain = $1 and seq > $2 and ($3 is null or user_id = $3) and ($4 is null or kind = $4)
-         and ($5 is null or at >= $5) and ($6 is null or at < $6) order by seq limit $7";
+         where chain = $1 and seq > $2 and ($3 = '' or user_id = $3) and ($4 = '' or kind = $4)
+         and at >= $5 and at < $6 order by seq limit $7";
     let [user, kind, since, until] = params(filter);
     let rows = db.query(sql, &[chain.into(), after.into(), user, kind, since, until, limit.into()]).await?;
     rows.into_iter().map(stored).collect()
@@ -151,16 +151,19 @@ pub(super) async fn latest(
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash from audit_events
-         where chain = $1 and ($2 is null or user_id = $2) and ($3 is null or kind = $3)
-         and ($4 is null or at >= $4) and ($5 is null or at < $5) order by seq desc limit $6";
+         where chain = $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
+         and at >= $4 and at < $5 order by seq desc limit $6";
     let [user, kind, since, until] = params(filter);
     let rows = db.query(sql, &[chain.into(), user, kind, since, until, limit.into()]).await?;
     rows.into_iter().rev().map(stored).collect()
 }
 
 fn params(filter: &Filter) -> [Value<'_>; 4] {
-    let kind = filter.kind.map(super::Kind::name);
-    [filter.user.into(), kind.into(), filter.since.into(), filter.until.into()]
+    let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
+    let kind = filter.kind.map(super::Kind::name).unwrap_or_default();
+    let (since, until) =
+        (filter.since.unwrap_or(Timestamp(i64::MIN)), filter.until.unwrap_or(Timestamp(i64::MAX)));
+    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into()]
 }
 
 pub(super) async fn of_user(

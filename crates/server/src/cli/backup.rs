@@ -1,8 +1,8 @@
 //! `hallpass backup` and `hallpass restore`.
 use super::out::{self, Out};
-use super::{Common, Failure, Outcome, confirm, lock, ownership, probes, runtime};
+use super::{Common, Failure, Outcome, confirm, lock, machine, ownership, probes, runtime};
 use crate::config::Config;
-use crate::db::{self, Db, sqlite_path};
+use crate::db::{self, sqlite_path};
 use crate::secret_key;
 use clap::Args;
 use serde_json::json;
@@ -41,7 +41,7 @@ impl Backup {
         }
         let out = common.out();
         let mut progress = Progress::new(out);
-        let copied = Db::open(&config.database_url(), &config.database.options())?.backup(&file, &mut |remaining, total| {
+        let copied = config.open_database(machine().0)?.backup(&file, &mut |remaining, total| {
             progress.show(remaining, total);
         });
         progress.end();
@@ -173,6 +173,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 /// What has to be done before the restored database can be used, if anything.
 fn remark(config: &Config) -> Option<String> {
-    let db = Db::open(&config.database_url(), &config.database.options()).ok()?;
+    let db = config.open_database(machine().0).ok()?;
     runtime().ok()?.block_on(probes::key_problem(config, &db))
 }

@@ -1,6 +1,6 @@
 //! `hallpass migrate`.
-use super::{Common, Failure, Outcome, ownership, runtime};
-use crate::db::{Db, sqlite_path};
+use super::{Common, Failure, Outcome, machine, ownership, runtime};
+use crate::db::sqlite_path;
 use crate::secret_key;
 use clap::Args;
 use serde_json::json;
@@ -30,7 +30,7 @@ impl Migrate {
         if !self.check && config.embedded() {
             secret_key::make_data_dir(&config)?;
         }
-        let db = Db::open(&url, &config.database.options())?;
+        let db = config.open_database(machine().0)?;
         if self.check {
             return check(common, &runtime()?.block_on(db.pending_migrations())?);
         }

@@ -1,6 +1,6 @@
 //! What `hallpass doctor` looks at.
 use super::doctor::{Report, Verdict};
-use super::{lock, out};
+use super::{lock, machine, out};
 use crate::clock::{Clock, SystemClock, micros};
 use crate::config::Config;
 use crate::db::{Db, sqlite_path};
@@ -105,7 +105,7 @@ pub(super) fn disk(config: &Config, report: &mut Report) {
 
 /// The clock against the calendar and against what was written last.
 pub(super) fn clock(config: &Config, report: &mut Report) {
-    let now = SystemClock.now();
+    let now = SystemClock::default().now();
     if now.seconds() < YOUNGEST {
         let text = format!("it is not {}; set the clock, tokens and codes depend on it", now.rfc3339());
         return report.fail("clock", text);
@@ -131,7 +131,7 @@ pub(super) async fn database(config: &Config, report: &mut Report) {
     }
     let shown = path.display();
     let restore = "restore a backup with `hallpass restore`";
-    let db = match Db::open(&url, &config.database.options()) {
+    let db = match config.open_database(machine().0) {
         Ok(db) => db,
         Err(problem) => return report.fail("database", problem.to_string()),
     };

@@ -1,7 +1,9 @@
 //! Where facts are stored, and what nodes share.
 use super::values::{Secret, duration};
+use crate::clock::Clock;
 use crate::db::Options;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -11,6 +13,8 @@ use utoipa::ToSchema;
 pub struct Database {
     /// `sqlite:<path>`, or `postgres://<user>:<password>@<host>/<database>` with `sslmode` (`verify-full` or `disable`; without it a server on another machine must offer TLS) and `sslrootcert`. Default: `hallpass.db` in the data folder. Also `HALLPASS_DATABASE_URL`.
     pub url: Option<Secret>,
+    /// The same PostgreSQL database without the pooler that `database.url` leads through: announcements between nodes (`LISTEN`) cannot pass one in transaction mode. Default: `database.url`.
+    pub direct_url: Option<Secret>,
     /// Connections to PostgreSQL at most, on this node.
     pub pool_size: u32,
     /// How long a call waits for a free connection, and for an answer of PostgreSQL, before it answers 503.
@@ -23,17 +27,25 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, pool_size: 16, timeout: Duration::from_secs(5), prepared_statements: true }
+        Self {
+            url: None,
+            direct_url: None,
+            pool_size: 16,
+            timeout: Duration::from_secs(5),
+            prepared_statements: true,
+        }
     }
 }
 
 impl Database {
-    /// For the adapter.
-    pub fn options(&self) -> Options {
+    /// For the adapter, with the clock that tells how long ago something was.
+    pub fn options(&self, clock: Arc<dyn Clock>) -> Options {
         Options {
             pool_size: usize::try_from(self.pool_size).unwrap_or(1).max(1),
             patience: self.timeout,
+            direct_url: self.direct_url.as_ref().map(|url| url.expose().to_owned()),
             prepared_statements: self.prepared_statements,
+            clock,
         }
     }
 }

@@ -16,10 +16,12 @@ pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
 
-use crate::db;
+use crate::clock::Clock;
+use crate::db::{self, Db, DbError};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Everything that can be set. Each section is a table in `hallpass.toml`.
@@ -118,6 +120,14 @@ impl Config {
     /// Whether the database is a file of this node's, so that no other node can share it.
     pub fn embedded(&self) -> bool {
         db::is_embedded(&self.database_url())
+    }
+
+    /// Opens the configured database.
+    ///
+    /// # Errors
+    /// [`db::Kind::Open`] with a sentence for the operator.
+    pub fn open_database(&self, clock: Arc<dyn Clock>) -> Result<Db, DbError> {
+        Db::open(&self.database_url(), &self.database.options(clock))
     }
 
     /// The file that keeps a generated secret key.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-
 /// Signature algorithm of access tokens (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum SigningAlgorithm {

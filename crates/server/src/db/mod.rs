@@ -11,12 +11,16 @@ mod sqlite;
 mod version;
 mod writer;
 
+use crate::bus::{Bus, Notice, Proof};
+use crate::clock::{Clock, SystemClock};
+use crate::ids::{SessionId, UserId};
 pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-pub use version::Version;
+use tokio::sync::watch;
+use version::Version;
 
 /// Why a statement failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +65,10 @@ impl DbError {
         Self::new(Kind::Corrupt, message)
     }
 
-    /// Whether a retry may succeed without anybody fixing a defect.
+    /// Whether a retry may succeed without anybody fixing a defect. After a violated constraint too: what conflicts is
+    /// looked for before, so somebody else was faster, and the next attempt finds it.
     pub fn is_temporary(&self) -> bool {
-        matches!(self.kind, Kind::Full | Kind::Busy | Kind::Io | Kind::Away)
+        matches!(self.kind, Kind::Full | Kind::Busy | Kind::Io | Kind::Away | Kind::Constraint)
     }
 }
 
@@ -96,19 +101,29 @@ pub trait Statements: Send {
 }
 
 /// How to use a database server; an embedded database has no use for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Connections at most.
     pub pool_size: usize,
     /// How long to wait for a connection, and for an answer.
     pub patience: Duration,
+    /// The same database for what a pooler in transaction mode cannot carry.
+    pub direct_url: Option<String>,
     /// Whether statements are prepared once for each connection. Not every pooler that stands between bears it.
     pub prepared_statements: bool,
+    /// Tells how long ago a heartbeat was.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pool_size: 16, patience: Duration::from_secs(5), prepared_statements: false }
+        Self {
+            pool_size: 16,
+            patience: Duration::from_secs(5),
+            direct_url: None,
+            prepared_statements: false,
+            clock: Arc::new(SystemClock::default()),
+        }
     }
 }
 
@@ -123,6 +138,7 @@ enum Engine {
 
 struct Inner {
     engine: Engine,
+    bus: Arc<Bus>,
     /// Statements run since the start.
     statements: AtomicU64,
 }
@@ -133,9 +149,24 @@ impl Inner {
     }
 }
 
+/// What has to be unchanged for an earlier read to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Currency(Unchanged);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unchanged {
+    /// The whole file.
+    File(Version),
+    /// What was announced about a session and a user.
+    Notices(Proof),
+}
+
 /// What only an embedded database can do.
 fn embedded_only(what: &str) -> DbError {
-    DbError::new(Kind::Other, format!("{what} works on an embedded database; use the tools of PostgreSQL (docs/operating.md)"))
+    DbError::new(
+        Kind::Other,
+        format!("{what} works on an embedded database; use the tools of PostgreSQL (docs/operating.md)"),
+    )
 }
 
 impl Db {
@@ -150,7 +181,25 @@ impl Db {
         } else {
             Engine::Sqlite(sqlite::Sqlite::open(&sqlite_path(url)?)?)
         };
-        Ok(Self(Arc::new(Inner { engine, statements: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner {
+            engine,
+            bus: Bus::new(Arc::clone(&options.clock)),
+            statements: AtomicU64::new(0),
+        })))
+    }
+
+    /// What other nodes announce.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.0.bus
+    }
+
+    /// Hears what other nodes announce until told to stop. `node` names this one, differently at each start.
+    pub async fn listen(&self, node: [u8; 8], stop: watch::Receiver<bool>) {
+        match &self.0.engine {
+            // Its file says by itself that it has changed.
+            Engine::Sqlite(_) => {}
+            Engine::Postgres(engine) => engine.listen(&self.0.bus, node, stop).await,
+        }
     }
 
     /// Brings the schema up to date, all pending migrations in one transaction; returns the names of those applied.
@@ -175,7 +224,7 @@ impl Db {
             Engine::Sqlite(engine) => Job::Sqlite(engine.begin().await?),
             Engine::Postgres(engine) => Job::Postgres(engine.begin().await?),
         };
-        Ok(Tx { job, db: Arc::clone(&self.0) })
+        Ok(Tx { job, db: Arc::clone(&self.0), notices: Vec::new() })
     }
 
     /// Runs one writing statement as a transaction of its own: on a database server one round trip.
@@ -191,6 +240,22 @@ impl Db {
                 self.0.count();
                 engine.run(sql, params).await
             }
+        }
+    }
+
+    /// Runs a writing statement once for each set of values. Each stands for itself: an embedded database stores them
+    /// together, a server locks one row after the other, so that two nodes that write the same rows never block each
+    /// other for good.
+    pub async fn write_each(&self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<()> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => {
+                let mut tx = self.begin().await?;
+                for params in sets {
+                    tx.execute(sql, params).await?;
+                }
+                tx.commit().await
+            }
+            Engine::Postgres(engine) => engine.execute_each(sql, sets).await,
         }
     }
 
@@ -220,13 +285,14 @@ impl Db {
         backup::backup(self.path().ok_or_else(|| embedded_only("`hallpass backup`"))?, target, progress)
     }
 
-    /// What changes with every commit, whatever process makes it; whoever read something at a version may rely on it for
-    /// as long as the version is the same. `None` when that cannot be told: then ask the database.
-    pub fn version(&self) -> Option<Version> {
-        match &self.0.engine {
-            Engine::Sqlite(engine) => engine.version(),
-            Engine::Postgres(_) => None,
-        }
+    /// Asked before something is read of a user and a session: what was read holds for as long as the answer is the same.
+    /// `None` when that cannot be told: then ask the database.
+    pub fn currency(&self, user: UserId, session: Option<SessionId>) -> Option<Currency> {
+        let unchanged = match &self.0.engine {
+            Engine::Sqlite(engine) => engine.version().map(Unchanged::File),
+            Engine::Postgres(_) => self.0.bus.proof(user, session).map(Unchanged::Notices),
+        };
+        unchanged.map(Currency)
     }
 
     /// The file of an embedded database.
@@ -298,6 +364,16 @@ impl Statements for &Db {
     }
 }
 
+impl<S: Statements> Statements for &mut S {
+    async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        S::query(self, sql, params).await
+    }
+
+    async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
+        S::execute(self, sql, params).await
+    }
+}
+
 enum Job {
     Sqlite(writer::Job),
     Postgres(postgres::Job),
@@ -307,14 +383,37 @@ enum Job {
 pub struct Tx {
     job: Job,
     db: Arc<Inner>,
+    notices: Vec<Notice>,
 }
 
 impl Tx {
+    /// Lets transactions that take the same name run one after the other, on every node, until they end. For rules
+    /// about rows that do not exist yet; what exists is decided by compare-and-set.
+    pub async fn lock(&mut self, name: &str) -> Result<()> {
+        match &mut self.job {
+            // It has one writer at a time anyway.
+            Job::Sqlite(_) => Ok(()),
+            Job::Postgres(job) => job.lock(name).await,
+        }
+    }
+
     /// Makes the change durable, together with others that wait; returns only then.
     pub async fn commit(self) -> Result<()> {
-        match self.job {
+        let result = match self.job {
             Job::Sqlite(job) => job.commit().await,
-            Job::Postgres(job) => job.commit().await,
+            Job::Postgres(job) => job.commit(&Notice::write(&self.notices)).await,
+        };
+        // This node need not wait to hear of it. After a failure too: it may have been the answer that was lost.
+        if !self.notices.is_empty() {
+            self.db.bus.hear(&self.notices);
+        }
+        result
+    }
+
+    /// Has every node learn, with the commit, that what it has read of something is outdated.
+    pub fn announce(&mut self, notice: Notice) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
         }
     }
 }

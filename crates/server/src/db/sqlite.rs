@@ -52,8 +52,7 @@ impl Sqlite {
 
     pub(super) fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = open_writer(&self.path)?;
-        let report =
-            migrations::runner().run(&mut connection).map_err(migration)?;
+        let report = migrations::runner().run(&mut connection).map_err(migration)?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 

@@ -222,6 +222,8 @@ fn commit_loop(work: &mpsc::Receiver<Work>) {
 #[derive(PartialEq)]
 enum JobState {
     Open,
+    /// A statement failed; the savepoint is rolled back when the job is dropped.
+    Failed,
     /// SQLite dropped the transaction under it: no further statement may run outside of one.
     Lost,
     Done,
@@ -240,10 +242,9 @@ impl Job {
         }
         let held = self.lease.held()?;
         let result = statement(&held.connection);
-        if let Err(error) = &result
-            && held.notice_lost_transaction(error)
-        {
-            self.state = JobState::Lost;
+        if let Err(error) = &result {
+            // As on every engine: after a failed statement nothing of the transaction is kept.
+            self.state = if held.notice_lost_transaction(error) { JobState::Lost } else { JobState::Failed };
         }
         result
     }
@@ -260,7 +261,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.state == JobState::Open
+        if matches!(self.state, JobState::Open | JobState::Failed)
             && let Ok(held) = self.lease.held()
             && let Err(error) =
                 run(&held.connection, "rollback to job").and_then(|()| run(&held.connection, "release job"))

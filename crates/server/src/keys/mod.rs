@@ -20,6 +20,8 @@ use hallpass_crypto::jwk::{Algorithm, SigningKey, VerifyingKey};
 use serde::Serialize;
 use std::time::Duration;
 
+/// One node at a time decides about keys.
+const LOCK: &str = "keys";
 /// How long a retired key is still published beyond the life of the tokens that it signed.
 const OVERLAP: Duration = Duration::from_secs(3600);
 
@@ -70,6 +72,7 @@ pub async fn noted_secret_key(mut db: impl Statements) -> Result<Option<String>>
 /// A sentence for the operator when it does not.
 pub async fn check_secret_key(app: &App) -> Result<std::result::Result<(), String>> {
     let mut tx = app.db.begin().await?;
+    tx.lock(LOCK).await?;
     let current = &app.secrets.fingerprint;
     let stored = store::fingerprint(&mut tx).await?;
     match stored {
@@ -110,10 +113,13 @@ pub async fn maintain(app: &App) -> Result<()> {
     let keys = store::all(&mut &app.db).await?;
     if needs_writing(app, &keys, now) {
         let mut tx = app.db.begin().await?;
+        tx.lock(LOCK).await?;
         // Read again inside: another node may have been first.
         let keys = store::all(&mut tx).await?;
-        write_schedule(app, &mut tx, &keys, now).await?;
-        tx.commit().await?;
+        if needs_writing(app, &keys, now) {
+            write_schedule(app, &mut tx, &keys, now).await?;
+            tx.commit().await?;
+        }
         let keys = store::all(&mut &app.db).await?;
         return install(app, &keys, now);
     }
@@ -124,6 +130,7 @@ pub async fn maintain(app: &App) -> Result<()> {
 pub async fn rotate(app: &App, drop_former: bool) -> Result<String> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
+    tx.lock(LOCK).await?;
     let former = store::all(&mut tx).await?;
     let kid = create(app, &mut tx, now, now).await?;
     for key in former {

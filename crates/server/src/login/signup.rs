@@ -186,7 +186,7 @@ pub async fn resend(app: &App, client: &Client, email: &Email, registration: Opt
         user.filter(|user| user.email_verified_at.is_none() && user.disabled_at.is_none() && allowed)
     {
         // The client that registered stays the one whose password counts.
-        let former = codes::client_of(&app.db, Purpose::VerifyEmail, user.id, now).await?;
+        let former = codes::client_of(&mut tx, Purpose::VerifyEmail, user.id, now).await?;
         let same = secret.as_ref().filter(|_| former.is_some() && former == registered);
         send_verification(app, &mut tx, &user, same, now).await?;
         return mail::commit(app, tx).await;

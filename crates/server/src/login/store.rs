@@ -83,7 +83,7 @@ pub(super) async fn count_try(
     now: Timestamp,
 ) -> Result<Vec<Pending>> {
     let sql = "update pending_registrations set failed_tries = failed_tries + 1
-         where email_normalised = $1 and ($2 is null or client_hash = $2) and code_expires_at > $3
+         where email_normalised = $1 and client_hash = coalesce($2, client_hash) and code_expires_at > $3
          and failed_tries < $4
          returning id, email, username, name, password_hash, code_mac, client_hash";
     let params = [
@@ -103,7 +103,7 @@ pub(super) async fn latest(
     now: Timestamp,
 ) -> Result<Option<RowId>> {
     let sql = "select id from pending_registrations
-         where email_normalised = $1 and ($2 is null or client_hash = $2) and expires_at > $3 and link_hash is not null
+         where email_normalised = $1 and client_hash = coalesce($2, client_hash) and expires_at > $3 and link_hash is not null
          order by id desc limit 1";
     let client = client_hash.as_ref().map(<[u8; 32]>::as_slice);
     let row = db.query_opt(sql, &[email_normalised.into(), client.into(), now.into()]).await?;

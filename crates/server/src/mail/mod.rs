@@ -128,7 +128,9 @@ pub async fn may_send(app: &App, tx: &mut Tx, to: &str, now: Timestamp) -> Resul
         return Ok(true);
     }
     let [(few, short), (many, long)] = FLOOD;
-    let (recent, today) = store::recent(tx, &lookup_form(to), now.minus(short), now.minus(long)).await?;
+    let recipient = lookup_form(to);
+    tx.lock(&format!("mail/{recipient}")).await?;
+    let (recent, today) = store::recent(tx, &recipient, now.minus(short), now.minus(long)).await?;
     Ok(recent < few && today < many)
 }
 

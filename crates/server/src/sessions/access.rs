@@ -3,7 +3,7 @@ use super::Session;
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::ids::SessionId;
+use crate::ids::{SessionId, UserId};
 use crate::users::User;
 use data_encoding::BASE64URL_NOPAD;
 use hallpass_crypto::jwt::{self, Expectation, JwtError};
@@ -35,6 +35,8 @@ struct Claims<'a> {
 /// What an access token says of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
+    /// Whose session, as the token says it.
+    pub user: UserId,
     /// The session.
     pub session: SessionId,
     /// The generation that it was issued with.
@@ -126,9 +128,10 @@ fn named(claims: Result<Map<String, Value>, JwtError>) -> Result<Named> {
     let session = claims.get("sid").and_then(Value::as_str).and_then(SessionId::parse);
     let generation = claims.get("gen").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
     let time = |name: &str| claims.get(name).and_then(Value::as_i64);
-    match (session, generation, time("exp"), time("nbf")) {
-        (Some(session), Some(generation), Some(expires_at), Some(not_before)) => {
-            Ok(Named { session, generation, expires_at, not_before })
+    let user = claims.get("sub").and_then(Value::as_str).and_then(UserId::parse);
+    match (user, session, generation, time("exp"), time("nbf")) {
+        (Some(user), Some(session), Some(generation), Some(expires_at), Some(not_before)) => {
+            Ok(Named { user, session, generation, expires_at, not_before })
         }
         _ => Err(Error::new(Code::Unauthenticated).caused_by("the token names no session")),
     }

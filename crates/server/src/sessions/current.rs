@@ -5,7 +5,7 @@ use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::cookies::Cookie;
-use crate::db::Version;
+use crate::db::Currency;
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
 use crate::users::{self, User};
@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use hallpass_crypto::digest::sha256;
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How the caller proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +46,14 @@ impl FromRequestParts<App> for Current {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let now = app.now();
         let (token, credential) = credential(app, &parts.headers)?;
-        let (named, current) = check(app, token, credential, now).await?;
+        let (checked, current) = check(app, token, credential, now).await?;
         if credential == Credential::Cookie {
             let session = current.session.id.to_string();
             if let Err(error) = csrf::check_token(app, &parts.method, &parts.headers, &session) {
                 return Err(forged(app, parts, &current, error).await);
             }
         }
-        note(app, named, &current.session, now);
+        note(app, &checked, now);
         Ok(current)
     }
 }
@@ -88,18 +89,23 @@ struct Checked {
     keys: u64,
     named: Named,
     /// What held when user and session were read.
-    version: Option<Version>,
+    currency: Option<Currency>,
     user: Arc<User>,
     session: Arc<Session>,
+    /// When this node last noted the use of the session, in microseconds since the epoch.
+    noted_at: AtomicI64,
 }
 
 /// Verifies a token and asks the database whether its session lives: this is what makes a revocation count on the very
 /// next request. A signature that was verified with the present keys need not be verified again; what the database said
 /// holds for as long as nobody, in whatever process, has written to it since.
-async fn check(app: &App, token: &str, credential: Credential, now: Timestamp) -> Result<(Named, Current)> {
+async fn check(
+    app: &App,
+    token: &str,
+    credential: Credential,
+    now: Timestamp,
+) -> Result<(Arc<Checked>, Current)> {
     let keys = app.signing.current().epoch;
-    // Before anything is read, so that what is written meanwhile makes the entry outdated, never the answer.
-    let version = app.db.version();
     let name = sha256(token.as_bytes());
     let known = app.recall.get::<Checked>(&name).filter(|known| known.keys == keys);
     let named = match &known {
@@ -109,22 +115,27 @@ async fn check(app: &App, token: &str, credential: Credential, now: Timestamp) -
         }
         None => access::verify(app, token, now)?,
     };
-    let unchanged = known.filter(|known| version.is_some() && known.version == version);
-    let (user, session) = match unchanged {
-        Some(known) => (Arc::clone(&known.user), Arc::clone(&known.session)),
+    // Before anything is read, so that what is written meanwhile makes the entry outdated, never the answer.
+    let currency = app.db.currency(named.user, Some(named.session));
+    let holds = |known: &Arc<Checked>| {
+        currency.is_some() && known.currency == currency && known.session.expires_at > now
+    };
+    let checked = match known.filter(holds) {
+        Some(known) => known,
         None => {
             let (user, session) = read(app, named).await?;
+            let noted_at = AtomicI64::new(i64::MIN);
             let (user, session) = (Arc::new(user), Arc::new(session));
-            let (user_kept, session_kept) = (Arc::clone(&user), Arc::clone(&session));
-            let checked = Checked { keys, named, version, user: user_kept, session: session_kept };
-            app.recall.put(name, Arc::new(checked));
-            (user, session)
+            let checked = Arc::new(Checked { keys, named, currency, user, session, noted_at });
+            app.recall.put(name, Arc::clone(&checked));
+            checked
         }
     };
+    let (user, session) = (Arc::clone(&checked.user), Arc::clone(&checked.session));
     if session.expires_at <= now {
         return Err(Error::new(Code::SessionExpired));
     }
-    Ok((named, Current { user, session, credential }))
+    Ok((checked, Current { user, session, credential }))
 }
 
 /// The session that a token names and its user, provided that neither was ended.
@@ -133,16 +144,20 @@ async fn read(app: &App, named: Named) -> Result<(User, Session)> {
     // Two point reads and no join: SQLite 3.54 plans a join anew for every bound value, which costs 80 microseconds.
     let session = store::find(&mut &app.db, named.session).await?.ok_or_else(revoked)?;
     let user = users::find(&app.db, session.user_id).await?.ok_or_else(revoked)?;
-    if session.revoked_at.is_some() || user.disabled_at.is_some() {
+    if user.id != named.user || session.revoked_at.is_some() || user.disabled_at.is_some() {
         return Err(revoked());
     }
     Ok((user, session))
 }
 
 /// Notes that a token of this generation has arrived, and the use of the session, both written later in batches.
-fn note(app: &Inner, named: Named, session: &Session, now: Timestamp) {
-    let confirms = named.generation == session.generation && session.confirmed_at.is_none();
-    if confirms || session.last_seen_at.plus(SEEN_EVERY) <= now {
+fn note(app: &Inner, checked: &Checked, now: Timestamp) {
+    let (named, session) = (checked.named, &checked.session);
+    let noted_at = Timestamp(checked.noted_at.load(Ordering::Relaxed));
+    let noted = noted_at.micros() != i64::MIN;
+    let confirms = named.generation == session.generation && session.confirmed_at.is_none() && !noted;
+    if confirms || session.last_seen_at.max(noted_at).plus(SEEN_EVERY) <= now {
+        checked.noted_at.store(now.micros(), Ordering::Relaxed);
         app.presence.note(session.id, Seen { generation: named.generation, at: now });
     }
 }

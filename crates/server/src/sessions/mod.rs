@@ -34,6 +34,8 @@ use utoipa::ToSchema;
 
 /// The one client until others can be registered.
 pub const FIRST_PARTY: &str = "first-party";
+/// Sightings in one trip to the database.
+const FLUSHED_AT_ONCE: usize = 200;
 /// A session's last use is written at most this often.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
@@ -256,12 +258,14 @@ pub async fn set_auth_time(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result
 /// Writes what this node saw since the last call: last use, and that a generation's tokens have arrived.
 pub async fn flush_presence(app: &App) -> Result<()> {
     let sightings = app.presence.take();
-    for chunk in sightings.chunks(200) {
-        let mut tx = app.db.begin().await?;
-        for (session, seen) in chunk {
-            store::seen(&mut tx, *session, *seen).await?;
+    for (done, chunk) in sightings.chunks(FLUSHED_AT_ONCE).enumerate() {
+        if let Err(error) = store::seen(&app.db, chunk).await {
+            // Not lost: the next call writes them.
+            for (session, seen) in &sightings[done * FLUSHED_AT_ONCE..] {
+                app.presence.note(*session, *seen);
+            }
+            return Err(error.into());
         }
-        tx.commit().await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Rows of `sessions`.
 use super::{Delivery, Session};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements};
+use crate::db::{Db, DbError, Row, Statements, Value};
 use crate::ids::{SessionId, UserId};
 use crate::presence::Seen;
 use hallpass_crypto::rotation::{Chain, Origin};
@@ -75,7 +75,7 @@ pub(super) struct Rotation<'a> {
 }
 
 /// The one compare-and-set of a rotation. `None` when the presented token is not the current one of a live session.
-pub(super) async fn rotate(db: &mut impl Statements, rotation: &Rotation<'_>) -> Result<Option<Session>> {
+pub(super) async fn rotate(db: &Db, rotation: &Rotation<'_>) -> Result<Option<Session>> {
     let sql =
         "update sessions set generation = generation + 1, current_hash = $3, previous_hash = current_hash,
          handover = $4, rotated_at = $5, rotated_network = $6, rotated_agent = $7, confirmed_at = null,
@@ -94,7 +94,7 @@ pub(super) async fn rotate(db: &mut impl Statements, rotation: &Rotation<'_>) ->
         (&rotation.origin.agent).into(),
         rotation.idle_until.into(),
     ];
-    db.query_opt(sql, &params).await?.map(|mut row| session(&mut row)).transpose()
+    db.write(sql, &params).await?.first_mut().map(session).transpose()
 }
 
 /// The chain of a session, for the unhappy path.
@@ -129,12 +129,16 @@ pub(super) async fn late_retry(db: &mut impl Statements, id: SessionId, generati
     Ok(db.execute(sql, &[id.into(), i64::from(generation).into()]).await? == 1)
 }
 
-pub(super) async fn seen(db: &mut impl Statements, id: SessionId, seen: Seen) -> Result<()> {
+pub(super) async fn seen(db: &Db, sightings: &[(SessionId, Seen)]) -> Result<()> {
     let sql = "update sessions set
          last_seen_at = case when last_seen_at < $2 then $2 else last_seen_at end,
          confirmed_at = case when generation = $3 and confirmed_at is null then $2 else confirmed_at end
          where id = $1 and revoked_at is null";
-    db.execute(sql, &[id.into(), seen.at.into(), i64::from(seen.generation).into()]).await.map(drop)
+    let values = |(id, seen): &(SessionId, Seen)| {
+        vec![(*id).into(), seen.at.into(), i64::from(seen.generation).into()]
+    };
+    let sets: Vec<Vec<Value<'_>>> = sightings.iter().map(values).collect();
+    db.write_each(sql, &sets).await
 }
 
 pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {

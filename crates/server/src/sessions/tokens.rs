@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::{Timestamp, micros};
 use crate::config::OnReuse;
-use crate::db::Tx;
+use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::limits;
@@ -53,14 +53,9 @@ async fn try_rotate(app: &App, presented: &str, client: &Client) -> Result<Refre
         idle_until: now.plus(app.config.sessions.refresh_ttl),
         now,
     };
-    let mut tx = app.db.begin().await?;
-    match store::rotate(&mut tx, &rotation).await? {
-        Some(session) => {
-            let issued = issue(app, &mut tx, session, &successor, now).await?;
-            tx.commit().await?;
-            Ok(Refreshed(issued))
-        }
-        None => not_current(app, tx, &token, client, now).await,
+    match store::rotate(&app.db, &rotation).await? {
+        Some(session) => Ok(Refreshed(issue(app, &app.db, session, &successor, now).await?)),
+        None => not_current(app, app.db.begin().await?, &token, client, now).await,
     }
 }
 
@@ -124,12 +119,12 @@ fn open(token: &RefreshToken, handover: Option<Vec<u8>>) -> Result<RefreshToken>
 
 async fn issue(
     app: &App,
-    tx: &mut Tx,
+    db: impl Statements,
     session: Session,
     token: &RefreshToken,
     now: Timestamp,
 ) -> Result<Issued> {
-    let user = users::find_in(tx, session.user_id).await?;
+    let user = users::find(db, session.user_id).await?;
     let open = user.filter(|user| user.disabled_at.is_none());
     let user: User = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
     let access = access::issue(app, &session, &user, now)?;

@@ -168,9 +168,17 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
     let mut roles: Vec<&str> = new.roles.iter().map(String::as_str).chain([ROLE_USER]).collect();
     roles.sort_unstable();
     roles.dedup();
-    let row = store::NewRow { id, new, username, roles: &roles.join(" "), now };
+    let roles = roles.join(" ");
+    let mut row = store::NewRow { id, new, username, roles: &roles, now };
     if !store::insert(tx, &row).await? {
-        return Ok(None);
+        if row.username.is_none() || store::find_by_email(tx, &new.email.normalised).await?.is_some() {
+            return Ok(None);
+        }
+        // It was the username that somebody took since it was looked for.
+        row.username = None;
+        if !store::insert(tx, &row).await? {
+            return Ok(None);
+        }
     }
     Ok(store::find(tx, id).await?)
 }

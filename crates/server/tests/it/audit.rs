@@ -299,7 +299,11 @@ fn the_command_line_lists_exports_and_verifies_and_says_what_was_tampered_with()
     let anchor = place.path("anchor.json");
     let verify = ["audit", "verify", "--anchor", anchor.to_str().unwrap()];
     assert!(place.run(&verify).succeeds().out.contains("The audit log is whole"));
-    let db = hallpass::db::Db::open(&format!("sqlite:{}", place.database().display()), &hallpass::db::Options::default()).unwrap();
+    let db = hallpass::db::Db::open(
+        &format!("sqlite:{}", place.database().display()),
+        &hallpass::db::Options::default(),
+    )
+    .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         (&mut &db)

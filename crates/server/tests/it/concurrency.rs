@@ -90,13 +90,7 @@ async fn everything_that_was_acknowledged_under_load_is_in_the_file() {
     for call in calls {
         clients.push(call.await.unwrap());
     }
-    let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(server.folder()).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-    }
-    let url = format!("sqlite:{}", copy.path().join("hallpass.db").display());
-    let copied = hallpass::db::Db::open(&url, &hallpass::db::Options::default()).unwrap();
+    let copied = server.as_a_crash_would_leave_it();
     let mut row = (&mut &copied).query_opt("select count(*) from sessions", &[]).await.unwrap().unwrap();
     assert_eq!(row.int().unwrap(), 64, "what was answered survives a crash at this moment");
     assert_eq!(sessions(&mut clients[0]).await, 64);
@@ -158,16 +152,17 @@ async fn a_dropped_transaction_leaves_nothing_and_a_failing_one_harms_no_other()
         async move {
             let mut tx = db.begin().await.unwrap();
             tx.execute(insert, &["kept".into()]).await.unwrap();
-            assert!(
-                tx.execute(insert, &["kept".into()]).await.is_err(),
-                "a violation fails its statement only"
-            );
             tx.commit().await
         }
     });
     tokio::task::yield_now().await;
     drop(dropped);
     queued.await.unwrap().unwrap();
+    let mut failing = server.app.db.begin().await.unwrap();
+    failing.execute(insert, &["lost".into()]).await.unwrap();
+    assert!(failing.execute(insert, &["kept".into()]).await.is_err(), "violates the primary key");
+    assert!(failing.execute(insert, &["after".into()]).await.is_err(), "it was given up");
+    assert!(failing.commit().await.is_err(), "nobody is told that it was stored");
     let rows = (&mut &server.app.db).query("select name from meta where value = 'x'", &[]).await.unwrap();
     let names: Vec<String> = rows.into_iter().map(|mut row| row.text().unwrap()).collect();
     assert_eq!(names, ["kept"]);

@@ -1,5 +1,5 @@
 //! What was answered stays true: killed processes, full disks, locked files, clocks that jump.
-mod full_disk;
+mod embedded;
 
 use crate::cli::process::{Place, Server};
 use crate::support::{PASSWORD, TestApp};
@@ -172,24 +172,6 @@ fn killed_at_twenty_moments_of_a_mixed_load_nothing_acknowledged_is_lost() {
     let db = Db::open(&format!("sqlite:{}", place.database().display()), &Options::default()).unwrap();
     assert_eq!(db.check().unwrap(), Vec::<String>::new());
     assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_another_process_holds_the_database_reads_go_on_and_writes_wait_or_say_when_to_retry() {
-    let server = TestApp::start().await;
-    let mut client = server.signed_in(ANN).await;
-    let other = server.second_node().await;
-    let held = other.app.db.begin().await.unwrap();
-    assert_eq!(client.get("/api/v1/me").await.status, 200, "reads do not wait");
-    let refused = client.patch("/api/v1/me", json!({ "name": "Ann" })).await;
-    assert_eq!((refused.status, refused.code()), (503, "unavailable"));
-    assert!(!refused.header("retry-after").is_empty());
-    let mut waiting = client.clone();
-    let call = tokio::spawn(async move { waiting.refresh().await.status });
-    assert_eq!(client.get("/api/v1/me").await.json["user"]["name"], Value::Null, "nothing was written");
-    drop(held);
-    assert_eq!(call.await.unwrap(), 200, "whoever still waits is served");
-    assert_eq!(client.patch("/api/v1/me", json!({ "name": "Ann" })).await.status, 200);
 }
 
 #[tokio::test]

@@ -250,7 +250,7 @@ async fn a_session_expires_when_idle_and_at_its_absolute_end_whatever_is_rotated
 async fn tokens_survive_a_restart_and_a_change_of_the_secret_key_with_its_predecessor_named() {
     let (server, mut client, _) = started().await;
     let successor = refresh_token(&client.refresh().await);
-    let former = std::fs::read_to_string(server.folder().join("secret.key")).unwrap();
+    let former = server.secret_key();
     let server = server
         .restart_with(|config| {
             config.keys.secret_key =

@@ -305,7 +305,7 @@ async fn after_a_change_over_the_former_secret_key_can_be_forgotten() {
     for algorithm in [SigningAlgorithm::EdDSA, SigningAlgorithm::HS256] {
         let server = TestApp::start_with(|config| config.keys.algorithm = algorithm).await;
         let token = server.signed_in(ANN).await.bearer.unwrap();
-        let former = std::fs::read_to_string(server.folder().join("secret.key")).unwrap();
+        let former = server.secret_key();
         let server = server
             .restart_with(|config| {
                 config.keys.secret_key = Some(Secret::new("kJ7x-fresh-bytes-of-32-characters-1"));

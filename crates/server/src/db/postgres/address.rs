@@ -44,9 +44,13 @@ impl Address {
             }
         }
         let plain = format!("{place}?{}", rest.finish());
-        let mut config: tokio_postgres::Config = plain.parse().map_err(|problem: tokio_postgres::Error| {
-            refused(std::error::Error::source(&problem).map_or_else(|| problem.to_string(), ToString::to_string))
-        })?;
+        let mut config: tokio_postgres::Config =
+            plain.parse().map_err(|problem: tokio_postgres::Error| {
+                refused(
+                    std::error::Error::source(&problem)
+                        .map_or_else(|| problem.to_string(), ToString::to_string),
+                )
+            })?;
         config.ssl_mode(ssl_mode(mode.as_deref(), &config)?);
         config.application_name("hallpass");
         config.connect_timeout(CONNECT_PATIENCE);
@@ -67,7 +71,9 @@ impl Address {
 
 fn ssl_mode(asked: Option<&str>, config: &tokio_postgres::Config) -> Result<SslMode, DbError> {
     let local = config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
         Host::Unix(_) => true,
     });
     match asked {

@@ -47,14 +47,21 @@ impl Postgres {
         let runner = migrations::runner();
         let all = runner.get_migrations();
         let connection = self.pool.get().await?;
-        let exists = connection.query_typed("select to_regclass('refinery_schema_history') is not null", &[]).await;
-        let exists = exists.map_err(|error| failed(&error))?.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        let exists =
+            connection.query_typed("select to_regclass('refinery_schema_history') is not null", &[]).await;
+        let exists = exists
+            .map_err(|error| failed(&error))?
+            .first()
+            .is_some_and(|row| row.try_get(0).unwrap_or(false));
         let mut applied: Vec<i32> = Vec::new();
         if exists {
             let rows = connection.query_typed("select version from refinery_schema_history", &[]).await;
-            applied = rows.map_err(|error| failed(&error))?.iter().filter_map(|row| row.try_get(0).ok()).collect();
+            applied =
+                rows.map_err(|error| failed(&error))?.iter().filter_map(|row| row.try_get(0).ok()).collect();
         }
-        let is_pending = |one: &&refinery::Migration| !applied.iter().any(|version| i64::from(*version) == i64::from(one.version()));
+        let is_pending = |one: &&refinery::Migration| {
+            !applied.iter().any(|version| i64::from(*version) == i64::from(one.version()))
+        };
         Ok(all.iter().filter(is_pending).map(ToString::to_string).collect())
     }
 
@@ -95,7 +102,9 @@ async fn make_schema(client: &tokio_postgres::Client) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(DbError::new(
             Kind::Open,
-            format!("the database has no schema for {role}; as its owner run: create schema {role} authorization {role}"),
+            format!(
+                "the database has no schema for {role}; as its owner run: create schema {role} authorization {role}"
+            ),
         )),
     }
 }

@@ -3,6 +3,7 @@
 //! No statement is prepared under a name unless `database.prepared_statements` says so, and nothing is set for the length
 //! of a connection, so that a pooler in transaction mode may stand between.
 mod address;
+mod listen;
 mod migrate;
 mod pool;
 mod tls;
@@ -11,10 +12,13 @@ pub(super) use address::is_postgres;
 
 use super::row::{Cell, Row, Value};
 use super::{DbError, Kind, Options};
+use crate::bus::Bus;
 use address::Address;
 use deadpool_postgres::Object;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -33,6 +37,8 @@ const BEGIN: &str =
 /// A PostgreSQL database.
 pub(super) struct Postgres {
     address: Address,
+    /// The same database without a pooler between.
+    direct: Address,
     pool: pool::Pool,
     options: Options,
 }
@@ -40,12 +46,23 @@ pub(super) struct Postgres {
 impl Postgres {
     pub(super) fn open(url: &str, options: &Options) -> Result<Self> {
         let address = Address::parse(url)?;
+        let direct = options.direct_url.as_deref().map(Address::parse).transpose()?;
         let pool = pool::Pool::new(&address, options)?;
-        Ok(Self { address, pool, options: options.clone() })
+        Ok(Self {
+            direct: direct.unwrap_or_else(|| address.clone()),
+            address,
+            pool,
+            options: options.clone(),
+        })
     }
 
     pub(super) fn shown(&self) -> String {
         self.address.shown()
+    }
+
+    /// Hears what other nodes announce until told to stop.
+    pub(super) async fn listen(&self, bus: &Arc<Bus>, node: [u8; 8], stop: watch::Receiver<bool>) {
+        listen::run(&self.direct, bus, node, stop).await;
     }
 
     /// Runs one statement by itself.
@@ -58,6 +75,14 @@ impl Postgres {
     pub(super) async fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         let connection = self.connection().await?;
         in_time(self.options.patience, connection.execute(sql, params)).await
+    }
+
+    /// Runs one statement for each set of values, pipelined on one connection, each by itself.
+    pub(super) async fn execute_each(&self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<()> {
+        let connection = self.connection().await?;
+        let all =
+            futures_util::future::try_join_all(sets.iter().map(|params| connection.execute(sql, params)));
+        in_time(self.options.patience, all).await.map(drop)
     }
 
     pub(super) async fn begin(&self) -> Result<Job> {
@@ -86,7 +111,8 @@ impl Connection {
     async fn query(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         let rows = if self.prepared {
             let (values, types) = separate(params);
-            let statement = self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
+            let statement =
+                self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
             self.client.query(&statement, &values).await
         } else {
             self.client.query_typed(sql, &typed(params)).await
@@ -97,7 +123,8 @@ impl Connection {
     async fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         let changed = if self.prepared {
             let (values, types) = separate(params);
-            let statement = self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
+            let statement =
+                self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
             self.client.execute(&statement, &values).await
         } else {
             self.client.execute_typed(sql, &typed(params)).await
@@ -107,6 +134,14 @@ impl Connection {
 
     async fn batch(&self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(|error| failed(&error))
+    }
+
+    async fn announce_and_commit(&self, notices: &str) -> Result<()> {
+        let params = [listen::CHANNEL.into(), notices.into()];
+        let announcing = self.query("select pg_notify($1, $2)::text", &params);
+        // One round trip for both. Should the first fail, the second undoes everything.
+        let (announced, committed) = tokio::join!(biased; announcing, self.batch("commit"));
+        announced.and(committed)
     }
 
     /// Ends whatever is open; the connection serves others afterwards.
@@ -148,6 +183,16 @@ impl Job {
         self.note(result)
     }
 
+    /// An advisory lock, of which two names may share one by chance: then they wait for each other, nothing worse.
+    pub(super) async fn lock(&mut self, name: &str) -> Result<()> {
+        let digest = hallpass_crypto::digest::sha256(name.as_bytes());
+        let mut short = [0; 8];
+        short.copy_from_slice(&digest[..8]);
+        // As text of nothing, since the function returns no value.
+        let sql = "select pg_advisory_xact_lock($1)::text";
+        self.query(sql, &[i64::from_be_bytes(short).into()]).await.map(drop)
+    }
+
     fn ready(&mut self) -> Result<(bool, &Connection, Duration)> {
         let first = self.state == State::New;
         let connection = self.connection.as_ref().filter(|_| matches!(self.state, State::New | State::Open));
@@ -165,7 +210,8 @@ impl Job {
         result
     }
 
-    pub(super) async fn commit(mut self) -> Result<()> {
+    /// Commits, and with the commit announces what is not empty.
+    pub(super) async fn commit(mut self, notices: &str) -> Result<()> {
         match self.state {
             State::New => {
                 self.state = State::Done;
@@ -173,7 +219,11 @@ impl Job {
             }
             State::Open => {
                 let Some(connection) = &self.connection else { return Ok(()) };
-                in_time(self.patience, connection.batch("commit")).await?;
+                if notices.is_empty() {
+                    in_time(self.patience, connection.batch("commit")).await?;
+                } else {
+                    in_time(self.patience, connection.announce_and_commit(notices)).await?;
+                }
                 self.state = State::Done;
                 Ok(())
             }
@@ -216,7 +266,11 @@ async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T>>) -
 }
 
 impl ToSql for Value<'_> {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
             Self::Int(value) => value.to_sql(kind, out),
             Self::Text(value) => value.as_deref().to_sql(kind, out),
@@ -261,7 +315,9 @@ fn cell(row: &tokio_postgres::Row, column: usize) -> Result<Cell> {
         Type::TEXT | Type::VARCHAR => {
             row.try_get::<_, Option<String>>(column).map_err(decode)?.map_or(Cell::Null, Cell::Text)
         }
-        Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(column).map_err(decode)?.map_or(Cell::Null, Cell::Bytes),
+        Type::BYTEA => {
+            row.try_get::<_, Option<Vec<u8>>>(column).map_err(decode)?.map_or(Cell::Null, Cell::Bytes)
+        }
         _ => return Err(DbError::new(Kind::Decode, format!("a column has the type {kind}"))),
     })
 }

@@ -4,7 +4,9 @@ use super::address::Address;
 use super::failed;
 use super::tls::Tls;
 use crate::db::{DbError, Kind, Options};
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool as Connections, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool as Connections, PoolError, RecyclingMethod, Runtime,
+};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -31,9 +31,14 @@ impl Tls {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Some(file) => {
                 let unreadable = |problem: &dyn std::fmt::Display| {
-                    refused(format!("sslrootcert: cannot read certificates from {}: {problem}", file.display()))
+                    refused(format!(
+                        "sslrootcert: cannot read certificates from {}: {problem}",
+                        file.display()
+                    ))
                 };
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|problem| unreadable(&problem))? {
+                for certificate in
+                    CertificateDer::pem_file_iter(file).map_err(|problem| unreadable(&problem))?
+                {
                     let certificate = certificate.map_err(|problem| unreadable(&problem))?;
                     roots.add(certificate).map_err(|problem| unreadable(&problem))?;
                 }
@@ -87,7 +92,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }

@@ -15,11 +15,6 @@ pub fn postgres() -> Option<String> {
     std::env::var("HALLPASS_TEST_POSTGRES").ok()
 }
 
-/// Whether this run is about embedded SQLite.
-pub fn embedded() -> bool {
-    postgres().is_none()
-}
-
 /// A database on the server of this run; removed when dropped.
 pub struct Database {
     server: String,
@@ -56,6 +51,21 @@ impl Database {
         Self { server, name }
     }
 
+    /// The content of all tables, with bytes as they are.
+    pub fn dump(&self) -> Vec<u8> {
+        let output =
+            std::process::Command::new("pg_dump").args(["--data-only", &self.url()]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let hex = text.split("\\\\x").skip(1).map(|part| {
+            let digits: String = part.chars().take_while(char::is_ascii_hexdigit).collect();
+            data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
+        });
+        let mut bytes: Vec<u8> = hex.flatten().collect();
+        bytes.extend(text.as_bytes());
+        bytes
+    }
+
     pub fn url(&self) -> String {
         format!("{}/{}", self.server, self.name)
     }
@@ -70,7 +80,7 @@ impl Drop for Database {
 /// Sets what a server on PostgreSQL needs.
 pub fn use_in(config: &mut Config, database: &Database) {
     config.database.url = Some(Secret::new(&database.url()));
-    config.database.pool_size = 8;
+    config.database.pool_size = std::env::var("POOL").map_or(8, |v| v.parse().unwrap());
     config.keys.secret_key = Some(Secret::new(SECRET_KEY));
 }
 

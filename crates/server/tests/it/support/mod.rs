@@ -9,9 +9,9 @@ pub mod world;
 pub use client::{Answer, Client};
 pub use world::{TestClock, TestRandom};
 
+use database::Database;
 use hallpass::app::App;
 use hallpass::config::Config;
-use database::Database;
 use hallpass::db::{Db, Options};
 use hallpass::{router, start};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A password that every rule accepts.
 pub const PASSWORD: &str = "plenty-of-walnut-trees";
@@ -31,6 +32,8 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     router: axum::Router,
     folder: tempfile::TempDir,
+    // Dropped first: then nobody listens any more.
+    _listening: watch::Sender<bool>,
     // Dropped last.
     database: Option<Database>,
 }
@@ -73,15 +76,15 @@ impl TestApp {
         let random = Arc::new(TestRandom::default());
         let app = start::start(config, clock.clone(), random, true).await.expect("the server starts");
         let router = router::router(&app);
-        Self { app, clock, router, folder, database }
+        Self { _listening: listen(&app), app, clock, router, folder, database }
     }
 
     /// The same data folder under a new process, possibly with other settings.
     pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.app.config.clone();
         change(&mut config);
-        let Self { clock, folder, app, router, database } = self;
-        drop((app, router));
+        let Self { clock, folder, app, router, database, _listening } = self;
+        drop((app, router, _listening));
         Self::open(folder, database, config, clock).await
     }
 
@@ -89,12 +92,48 @@ impl TestApp {
     pub async fn second_node(&self) -> TestNode {
         let random = Arc::new(TestRandom::default());
         let app = start::start(self.app.config.clone(), self.clock.clone(), random, true).await.unwrap();
-        TestNode { router: router::router(&app), app }
+        TestNode { router: router::router(&app), _listening: listen(&app), app }
     }
 
     /// The folder of the database.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// What another process would find if everything died at this moment.
+    pub fn as_a_crash_would_leave_it(&self) -> Db {
+        if let Some(database) = &self.database {
+            return Db::open(&database.url(), &Options::default()).unwrap();
+        }
+        // Lives as long as the test process.
+        let copy = tempfile::tempdir().unwrap().keep();
+        for entry in std::fs::read_dir(self.folder()).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+        Db::open(&format!("sqlite:{}", copy.join("hallpass.db").display()), &Options::default()).unwrap()
+    }
+
+    /// The secret key, from the settings or from its file.
+    pub fn secret_key(&self) -> String {
+        match &self.app.config.keys.secret_key {
+            Some(secret) => secret.expose().to_owned(),
+            None => std::fs::read_to_string(self.folder().join("secret.key")).unwrap(),
+        }
+    }
+
+    /// Everything that is in the database, byte for byte, as somebody who stole it would search it.
+    pub fn everything_stored(&self) -> String {
+        let mut stored = Vec::new();
+        match &self.database {
+            Some(database) => stored = database.dump(),
+            None => {
+                for entry in std::fs::read_dir(self.folder()).unwrap() {
+                    stored.extend(std::fs::read(entry.unwrap().path()).unwrap());
+                }
+            }
+        }
+        String::from_utf8_lossy(&stored).into_owned()
     }
 
     /// A client with its own cookies.
@@ -171,6 +210,15 @@ impl TestApp {
 pub struct TestNode {
     pub app: App,
     router: axum::Router,
+    _listening: watch::Sender<bool>,
+}
+
+/// Hears what other nodes announce until the sender is dropped.
+fn listen(app: &App) -> watch::Sender<bool> {
+    let (sender, stop) = watch::channel(false);
+    let (db, node) = (app.db.clone(), app.random_bytes());
+    tokio::spawn(async move { db.listen(node, stop).await });
+    sender
 }
 
 impl TestNode {

@@ -3,31 +3,46 @@ use hallpass::clock::{Clock, Timestamp};
 use hallpass::random::Random;
 use hallpass_crypto::digest::sha256;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A clock that stands until it is moved.
-pub struct TestClock(AtomicI64);
+pub struct TestClock {
+    now: AtomicI64,
+    /// How long lasting things last longer than they do, in microseconds.
+    longer: AtomicI64,
+    begun: Instant,
+}
 
 impl Default for TestClock {
     /// 2026-01-01T00:00:00Z.
     fn default() -> Self {
-        Self(AtomicI64::new(1_767_225_600_000_000))
+        let now = AtomicI64::new(1_767_225_600_000_000);
+        Self { now, longer: AtomicI64::default(), begun: Instant::now() }
     }
 }
 
 impl TestClock {
     pub fn advance(&self, duration: Duration) {
-        self.0.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+        self.now.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
     pub fn step_back(&self, duration: Duration) {
-        self.0.fetch_sub(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+        self.now.fetch_sub(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Lets whatever lasts have lasted longer, such as a heartbeat's age.
+    pub fn last_longer(&self, duration: Duration) {
+        self.longer.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.begun.elapsed() + Duration::from_micros(self.longer.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
