@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::cookies::CookieNames;
 use crate::counters::Counters;
 use crate::db::Db;
+use crate::feed::Feed;
 use crate::gates::Gates;
 use crate::hashing::Hashing;
 use crate::ids::Sequence;
@@ -91,6 +92,8 @@ pub struct Inner {
     pub counters: Counters,
     /// Attempts that are being verified.
     pub gates: Gates,
+    /// Streams to other services.
+    pub feed: Arc<Feed>,
     /// Whom to believe about the client's address.
     pub proxies: Proxies,
     /// Wakes the mail worker.
@@ -152,6 +155,7 @@ impl App {
             recall: Recall::default(),
             counters: Counters::default(),
             gates: Gates::default(),
+            feed: Arc::default(),
             outbox_wake: Notify::new(),
             ids: Sequence::default(),
             request_prefix,

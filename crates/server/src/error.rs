@@ -32,6 +32,10 @@ pub enum Code {
     InvalidRefreshToken,
     /// A refresh token was used again; the session was ended.
     RefreshTokenReused,
+    /// No live service key came with the call of a service.
+    InvalidServiceKey,
+    /// The service key does not allow this.
+    InsufficientScope,
     /// The CSRF token is missing or does not belong to the session.
     CsrfFailed,
     /// The call came from a page of another origin.
@@ -50,6 +54,8 @@ pub enum Code {
     EmailTaken,
     /// The account has as many sessions as it may have.
     SessionLimitReached,
+    /// The place in the feed is older than what is kept.
+    CursorTooOld,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// The body has another media type than the call takes.
@@ -68,7 +74,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -80,6 +86,8 @@ impl Code {
         Self::InvalidCode,
         Self::InvalidRefreshToken,
         Self::RefreshTokenReused,
+        Self::InvalidServiceKey,
+        Self::InsufficientScope,
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
@@ -89,6 +97,7 @@ impl Code {
         Self::UsernameTaken,
         Self::EmailTaken,
         Self::SessionLimitReached,
+        Self::CursorTooOld,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::ValidationFailed,
@@ -113,6 +122,8 @@ impl Code {
             Self::InvalidCode => (401, "invalid_code", "The code is wrong, used or expired."),
             Self::InvalidRefreshToken => (401, "invalid_refresh_token", "The refresh token is missing or not valid. Sign in again."),
             Self::RefreshTokenReused => (401, "refresh_token_reused", "This refresh token was used before, so somebody may hold a copy. The session was ended. Sign in again."),
+            Self::InvalidServiceKey => (401, "invalid_service_key", "Send a live service key: Authorization: Bearer hp_sk_… (`hallpass service-key create` makes one)."),
+            Self::InsufficientScope => (403, "insufficient_scope", "This service key does not allow the call. Make one with the scope."),
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, then repeat the call."),
@@ -122,6 +133,7 @@ impl Code {
             Self::UsernameTaken => (409, "username_taken", "This username belongs to somebody. Choose another."),
             Self::EmailTaken => (409, "email_taken", "This address has an account. Sign in or reset the password."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
+            Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),
             Self::UnsupportedMediaType => (415, "unsupported_media_type", "Send the body as application/json."),
             Self::ValidationFailed => (422, "validation_failed", "Some fields need correction; errors lists each."),
@@ -188,6 +200,8 @@ pub struct Error {
     pub retry_after: Option<u32>,
     /// Name and quota of the exceeded limit.
     limit: Option<(&'static str, u32)>,
+    /// For `WWW-Authenticate`, instead of the code's own.
+    challenge: Option<&'static str>,
     source: Option<Source>,
 }
 
@@ -198,7 +212,15 @@ impl Error {
     /// An error with the code's own sentence.
     pub fn new(code: Code) -> Self {
         let retry_after = matches!(code, Code::Busy | Code::Unavailable).then_some(1);
-        Self { code, detail: None, fields: Vec::new(), retry_after, limit: None, source: None }
+        Self {
+            code,
+            detail: None,
+            fields: Vec::new(),
+            retry_after,
+            limit: None,
+            challenge: None,
+            source: None,
+        }
     }
 
     /// A defect or broken dependency: the client learns nothing, the log all.
@@ -239,6 +261,13 @@ impl Error {
     pub fn with_limit(mut self, name: &'static str, quota: u32, seconds: u32) -> Self {
         self.limit = Some((name, quota));
         self.with_retry_after(seconds)
+    }
+
+    /// How the caller could have proven itself, for `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
     }
 
     /// The private cause, for the log.
@@ -308,7 +337,9 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        } else if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 11.6.1 wants a scheme named with every 401; RFC 6750 3 the reason, once a token came.
             let stale = matches!(self.code, Code::TokenExpired | Code::SessionRevoked | Code::SessionExpired);
             let challenge = if stale { "Bearer error=\"invalid_token\"" } else { "Bearer" };

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::keys;
 use crate::login;
 use crate::mail;
+use crate::revocations;
 use crate::sessions;
 use crate::web::Client;
 use serde_json::json;
@@ -48,14 +49,16 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
 
 /// Removes what has expired long ago, batch by batch.
 pub async fn purge_once(app: &App) -> Result<()> {
-    let before = app.now().minus(KEEP_EXPIRED);
+    let now = app.now();
+    let before = now.minus(KEEP_EXPIRED);
     let mut sum = 0;
     loop {
         let mut tx = app.db.begin().await?;
         let removed = codes::purge(&mut tx, before).await?
             + login::purge(&mut tx, before).await?
             + mail::purge(&mut tx, before).await?
-            + sessions::purge(&mut tx, before).await?;
+            + sessions::purge(&mut tx, before).await?
+            + revocations::purge(app, &mut tx, now).await?;
         tx.commit().await?;
         sum += removed;
         if removed == 0 {

@@ -63,6 +63,14 @@ macro_rules! id {
     )+};
 }
 
+impl SessionId {
+    /// Whether the time within the id is later than the millisecond of an instant.
+    pub fn begun_after(&self, at: Timestamp) -> bool {
+        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or(i64::MAX);
+        millis > at.micros().div_euclid(1000)
+    }
+}
+
 id!(
     /// A person's account.
     UserId,

@@ -11,6 +11,7 @@ pub mod cookies;
 pub mod counters;
 pub mod db;
 pub mod error;
+pub mod feed;
 pub mod gates;
 pub mod hashing;
 pub mod ids;
@@ -30,18 +31,21 @@ pub mod audit;
 pub mod keys;
 pub mod limits;
 pub mod mail;
+pub mod revocations;
 pub mod users;
 
 // ── features: one folder per way of proving or holding something
 pub mod codes;
 pub mod emails;
 pub mod passwords;
+pub mod service_keys;
 pub mod sessions;
 
 // ── flows: put features together
 pub mod account;
 pub mod housekeeping;
 pub mod login;
+pub mod services;
 
 // ── edge: HTTP, the command line
 pub mod cli;

@@ -1,14 +1,14 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
 use crate::error::Code;
-use crate::{account, emails, health, keys, login, passwords, sessions};
+use crate::{account, emails, health, keys, login, passwords, services, sessions};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::fmt::Write;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -23,7 +23,20 @@ pub fn about() -> OpenApi {
         .license(Some(License::new("Apache-2.0 OR MIT")))
         .build();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    let components = ComponentsBuilder::new().security_scheme("bearer", bearer).build();
+    let service = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A service key, as `hallpass service-key create` prints it"))
+            .build(),
+    );
+    let basic = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("Id of a service key, and the key"));
+    let components = ComponentsBuilder::new()
+        .security_scheme("bearer", bearer)
+        .security_scheme("serviceKey", service)
+        .security_scheme("serviceBasic", SecurityScheme::Http(basic.build()))
+        .build();
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
@@ -35,6 +48,7 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(account::routes())
         .merge(passwords::routes())
         .merge(emails::routes())
+        .merge(services::routes())
         .merge(keys::routes())
         .merge(health::routes())
 }
@@ -142,11 +156,13 @@ fn page(document: &Value) -> String {
 fn operation_section(out: &mut String, method: &str, path: &str, operation: &Value, document: &Value) {
     let summary = escape(operation["summary"].as_str().unwrap_or_default());
     let _ = write!(out, "<section><h2><code>{method} {}</code></h2><p>{summary}</p>", escape(path));
-    if operation["security"].is_array() {
+    if operation["security"][0]["serviceKey"].is_array() {
+        out.push_str("<p>Needs a service key.</p>");
+    } else if operation["security"].is_array() {
         out.push_str("<p>Needs a session: Bearer token or access cookie.</p>");
     }
-    let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-    if let Some(schema) = resolve(body, document) {
+    let body = operation["requestBody"]["content"].as_object().and_then(|content| content.values().next());
+    if let Some(schema) = body.and_then(|body| resolve(&body["schema"], document)) {
         fields(out, "Body", schema);
     }
     let empty = serde_json::Map::new();

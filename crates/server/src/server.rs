@@ -42,6 +42,8 @@ pub async fn serve(app: App, listener: TcpListener, mut stop: watch::Receiver<bo
         }
     }
     drop(listener);
+    // Streams would never end by themselves.
+    app.feed.close();
     let grace = app.config.server.shutdown_grace;
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end within server.shutdown_grace and were cut off");

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub logins: Family<Outcome, Counter>,
     /// Refreshes by outcome: rotated, retried, reused, refused.
     pub refreshes: Family<Outcome, Counter>,
+    /// Calls with a service key by outcome: ok, refused.
+    pub service_calls: Family<Outcome, Counter>,
     /// Mails by outcome: sent, retried, given_up.
     pub mails: Family<Outcome, Counter>,
     /// Password hashes that wait or run.
@@ -57,6 +59,7 @@ impl Default for Metrics {
             request_seconds: Histogram::new(buckets),
             logins: Family::default(),
             refreshes: Family::default(),
+            service_calls: Family::default(),
             mails: Family::default(),
             hash_queue: Gauge::default(),
             outbox: Gauge::default(),
@@ -71,6 +74,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
+        registry.register("service_calls", "Calls with a service key by outcome", self.service_calls.clone());
         registry.register("http_requests", "Requests by method, route and status", self.requests.clone());
         registry.register("http_request_seconds", "Seconds to the answer", self.request_seconds.clone());
         registry.register("logins", "Sign-ins by outcome", self.logins.clone());

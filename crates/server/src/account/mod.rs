@@ -39,7 +39,7 @@ pub struct Export {
 pub async fn change(app: &App, current: &Current, client: &Client, profile: &Profile) -> Result<User> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    users::change_profile(&mut tx, &current.user, profile, now).await?;
+    users::change_profile(app, &mut tx, &current.user, profile, now).await?;
     let event = Event::new(Kind::ProfileChanged, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now).await?;
     let user =
@@ -82,7 +82,8 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
 pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    if !users::delete(&mut tx, user.id).await? {
+    sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
+    if !users::delete(app, &mut tx, user.id, now).await? {
         return Err(Error::new(Code::NotFound));
     }
     login::forget_address(&mut tx, &user.email_normalised).await?;

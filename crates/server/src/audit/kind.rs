@@ -59,6 +59,10 @@ pub enum Kind {
     SigningKeyCreated,
     /// A signing key was removed: nothing that it signed is taken any more.
     SigningKeyRemoved,
+    /// A key for another service was made.
+    ServiceKeyCreated,
+    /// A key of another service was ended.
+    ServiceKeyRevoked,
     /// A mail was given up.
     MailGivenUp,
     /// Expired rows were removed.
@@ -75,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -104,6 +108,8 @@ impl Kind {
         Self::CsrfFailed,
         Self::SigningKeyCreated,
         Self::SigningKeyRemoved,
+        Self::ServiceKeyCreated,
+        Self::ServiceKeyRevoked,
         Self::MailGivenUp,
         Self::ExpiredRemoved,
         Self::ServerStarted,
@@ -143,6 +149,8 @@ impl Kind {
             Self::CsrfFailed => "csrf_failed",
             Self::SigningKeyCreated => "signing_key_created",
             Self::SigningKeyRemoved => "signing_key_removed",
+            Self::ServiceKeyCreated => "service_key_created",
+            Self::ServiceKeyRevoked => "service_key_revoked",
             Self::MailGivenUp => "mail_given_up",
             Self::ExpiredRemoved => "expired_removed",
             Self::ServerStarted => "server_started",

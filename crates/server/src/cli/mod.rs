@@ -11,6 +11,7 @@ mod out;
 mod ownership;
 mod probes;
 mod serve;
+mod service_key;
 mod sessions;
 mod user;
 
@@ -67,6 +68,7 @@ enum Command {
     User(user::UserCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
+    ServiceKey(service_key::ServiceKeyCommand),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -120,6 +122,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::User(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
+        Command::ServiceKey(command) => command.run(common),
         Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),
         Command::Restore(command) => command.run(common),

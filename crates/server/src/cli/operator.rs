@@ -96,7 +96,7 @@ pub(super) async fn set_password(
     let client = Client::local();
     let mut tx = app.db.begin().await?;
     users::find_in(&mut tx, user.id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
-    let ended = sessions::revoke_all(&mut tx, user.id, None, "password_set_by_operator", now).await?;
+    let ended = sessions::revoke_all(app, &mut tx, user.id, None, "password_set_by_operator", now).await?;
     codes::kill_all(&mut tx, user.id).await?;
     let link = match &hash {
         Some(hash) => {
@@ -159,9 +159,9 @@ pub(super) async fn set_disabled(app: &App, id: UserId, disabled: bool) -> Resul
     if user.disabled_at.is_some() == disabled {
         return Ok(Switched { user, changed: false, ended: 0 });
     }
-    users::set_disabled(&mut tx, id, disabled, now).await?;
+    users::set_disabled(app, &mut tx, id, disabled, now).await?;
     let ended =
-        if disabled { sessions::revoke_all(&mut tx, id, None, "user_disabled", now).await? } else { 0 };
+        if disabled { sessions::revoke_all(app, &mut tx, id, None, "user_disabled", now).await? } else { 0 };
     let kind = if disabled { Kind::UserDisabled } else { Kind::UserEnabled };
     let detail = json!({ "by": "operator", "sessions": ended });
     audit::record(app, &mut tx, Event::new(kind, &client).user(id).detail(detail), now).await?;
@@ -176,7 +176,7 @@ pub(super) async fn end_session(app: &App, id: SessionId) -> Result<bool> {
     let client = Client::local();
     let Some(session) = sessions::find_live(&app.db, id, now).await? else { return Ok(false) };
     let mut tx = app.db.begin().await?;
-    if !sessions::revoke(&mut tx, id, "ended_by_operator", now).await? {
+    if !sessions::revoke(app, &mut tx, id, "ended_by_operator", now).await? {
         return Ok(false);
     }
     let event = Event::new(Kind::SessionsRevoked, &client).user(session.user_id).session(id);
@@ -190,7 +190,7 @@ pub(super) async fn end_sessions(app: &App, user: UserId) -> Result<u64> {
     let now = app.now();
     let client = Client::local();
     let mut tx = app.db.begin().await?;
-    let revoked = sessions::revoke_all(&mut tx, user, None, "ended_by_operator", now).await?;
+    let revoked = sessions::revoke_all(app, &mut tx, user, None, "ended_by_operator", now).await?;
     if revoked > 0 {
         let event = Event::new(Kind::SessionsRevoked, &client).user(user);
         audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "revoked": revoked })), now)

@@ -78,7 +78,7 @@ pub async fn confirm_change(app: &App, client: &Client, token: &str) -> Result<U
     let new = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
     codes::take(&mut tx, &found, now).await?;
-    if !users::change_email(&mut tx, found.user, &new, now).await? {
+    if !users::change_email(app, &mut tx, found.user, &new, now).await? {
         return Err(invalid());
     }
     // Links that were mailed to the former address open nothing any more, but for the undo.
@@ -101,10 +101,10 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     let old = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
     codes::take(&mut tx, &found, now).await?;
-    if !users::change_email(&mut tx, found.user, &old, now).await? {
+    if !users::change_email(app, &mut tx, found.user, &old, now).await? {
         return Err(invalid());
     }
-    let revoked = sessions::revoke_all(&mut tx, found.user, None, "email_change_undone", now).await?;
+    let revoked = sessions::revoke_all(app, &mut tx, found.user, None, "email_change_undone", now).await?;
     codes::kill_all(&mut tx, found.user).await?;
     codes::kill_later_undos(&mut tx, &found).await?;
     let issue = Issue {

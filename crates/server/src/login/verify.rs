@@ -236,10 +236,10 @@ async fn existing(
     let proven = is_same_client(app, &same, found.client_hash.as_ref(), login.password_hash.as_ref()).await?;
     let mut tx = app.db.begin().await?;
     codes::take(&mut tx, found, now).await.map_err(|_| invalid())?;
-    users::verify_email(&mut tx, found.user, now).await?;
+    users::verify_email(app, &mut tx, found.user, now).await?;
     if !proven {
         users::clear_password(&mut tx, found.user, now).await?;
-        sessions::revoke_all(&mut tx, found.user, None, "mailbox_proven", now).await?;
+        sessions::revoke_all(app, &mut tx, found.user, None, "mailbox_proven", now).await?;
     }
     audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now).await?;
     let user = users::find_in(&mut tx, found.user).await?.ok_or_else(invalid)?;

@@ -162,7 +162,7 @@ pub async fn change(
         return Err(Error::new(Code::InvalidCredentials).with_detail("The password was changed meanwhile."));
     }
     let reason = "password_changed";
-    sessions::revoke_all(&mut tx, current.user.id, Some(current.session.id), reason, now).await?;
+    sessions::revoke_all(app, &mut tx, current.user.id, Some(current.session.id), reason, now).await?;
     sessions::set_auth_time(&mut tx, current.session.id, now).await?;
     codes::kill_all(&mut tx, current.user.id).await?;
     let event = Event::new(Kind::PasswordChanged, client).user(current.user.id).session(current.session.id);

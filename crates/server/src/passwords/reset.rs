@@ -72,8 +72,8 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     let user = user.ok_or_else(invalid)?;
     users::set_password(&mut tx, user.id, &hash, now).await?;
     // Whoever holds the mailed link has proven the mailbox.
-    users::verify_email(&mut tx, user.id, now).await?;
-    sessions::revoke_all(&mut tx, user.id, None, "password_reset", now).await?;
+    users::verify_email(app, &mut tx, user.id, now).await?;
+    sessions::revoke_all(app, &mut tx, user.id, None, "password_reset", now).await?;
     codes::kill_all(&mut tx, user.id).await?;
     audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now).await?;
     mail::enqueue(app, &mut tx, &user.email, &changed_message(client, now), now).await?;

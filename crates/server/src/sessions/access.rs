@@ -105,6 +105,17 @@ pub fn verify(app: &Inner, token: &str, now: Timestamp) -> Result<Named> {
     named(claims)
 }
 
+/// As [`verify`], with the claims.
+///
+/// # Errors
+/// [`Code::TokenExpired`], [`Code::Unauthenticated`].
+pub fn verify_with_claims(app: &Inner, token: &str, now: Timestamp) -> Result<(Named, Map<String, Value>)> {
+    let keys = app.signing.current();
+    let claims = jwt::verify_with(token, |kid| keys.verifying.get(kid), &expectation(app, now));
+    let named = named(claims.clone())?;
+    claims.map(|claims| (named, claims)).map_err(Error::internal)
+}
+
 /// As [`verify`], for ending a session: an expired token still names it.
 ///
 /// # Errors

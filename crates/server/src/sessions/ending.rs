@@ -1,5 +1,5 @@
 //! Ending sessions on their owner's wish, each with its audit event.
-use super::{Current, find, revoke_all, store};
+use super::{Current, find, revoke, revoke_all, store};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -14,7 +14,7 @@ pub async fn log_out(app: &App, id: SessionId, client: &Client, now: Timestamp) 
     let Some(session) = store::find(&mut tx, id).await? else {
         return Ok(());
     };
-    if store::revoke(&mut tx, id, "logout", now).await? {
+    if revoke(app, &mut tx, id, "logout", now).await? {
         audit::record(
             app,
             &mut tx,
@@ -36,7 +36,7 @@ pub async fn end_all(
 ) -> Result<u64> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    let revoked = revoke_all(&mut tx, current.user.id, except, "ended_by_owner", now).await?;
+    let revoked = revoke_all(app, &mut tx, current.user.id, except, "ended_by_owner", now).await?;
     let event = Event::new(Kind::SessionsRevoked, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event.detail(json!({ "revoked": revoked })), now).await?;
     tx.commit().await?;
@@ -52,7 +52,7 @@ pub async fn end_one(app: &App, current: &Current, id: SessionId, client: &Clien
     let not_found = || Error::new(Code::NotFound);
     find(&app.db, current.user.id, id, now).await?.ok_or_else(not_found)?;
     let mut tx = app.db.begin().await?;
-    if !store::revoke(&mut tx, id, "ended_by_owner", now).await? {
+    if !revoke(app, &mut tx, id, "ended_by_owner", now).await? {
         return Err(not_found());
     }
     let event = Event::new(Kind::SessionsRevoked, client).user(current.user.id).session(id);

@@ -16,7 +16,7 @@ pub use current::{Credential, Current};
 pub use deliver::{Delivery, TokenBody, clear_cookies, deliver};
 pub use ending::{end_all, end_one, log_out};
 pub use routes::{Said, routes};
-pub use tokens::{Refreshed, rotate};
+pub use tokens::{Refreshed, of_refresh_token, rotate};
 
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
@@ -25,6 +25,7 @@ use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
+use crate::revocations::{self, Fact};
 use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::secret::RefreshToken;
@@ -203,7 +204,7 @@ async fn make_room(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         return Err(Error::new(Code::SessionLimitReached));
     }
     for session in live.iter().take(live.len() + 1 - limit) {
-        store::revoke(tx, session.id, "session_limit", now).await?;
+        revoke(app, tx, session.id, "session_limit", now).await?;
         let event = Event::new(Kind::SessionsRevoked, start.client).user(start.user.id).session(session.id);
         audit::record(app, tx, event.detail(serde_json::json!({ "reason": "session_limit" })), now).await?;
     }
@@ -235,19 +236,36 @@ pub async fn find_live(mut db: impl Statements, id: SessionId, now: Timestamp) -
 }
 
 /// Ends one session, if it was live. Returns whether it was.
-pub async fn revoke(tx: &mut Tx, id: SessionId, reason: &'static str, now: Timestamp) -> Result<bool> {
-    Ok(store::revoke(tx, id, reason, now).await?)
+pub async fn revoke(
+    app: &App,
+    tx: &mut Tx,
+    id: SessionId,
+    reason: &'static str,
+    now: Timestamp,
+) -> Result<bool> {
+    let Some(user) = store::revoke(tx, id, reason, now).await? else {
+        return Ok(false);
+    };
+    revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
+    Ok(true)
 }
 
 /// Ends all sessions of a user but one; returns how many were live.
 pub async fn revoke_all(
+    app: &App,
     tx: &mut Tx,
     user: UserId,
     except: Option<SessionId>,
     reason: &'static str,
     now: Timestamp,
 ) -> Result<u64> {
-    Ok(store::revoke_all(tx, user, except, reason, now).await?)
+    let ended = store::revoke_all(tx, user, except, reason, now).await?;
+    revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
+    // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.
+    for id in ended.iter().filter(|id| id.begun_after(now)) {
+        revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
+    }
+    Ok(ended.len() as u64)
 }
 
 /// Notes a fresh proof of identity.

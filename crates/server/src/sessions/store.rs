@@ -167,10 +167,11 @@ pub(super) async fn revoke(
     id: SessionId,
     reason: &str,
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Option<UserId>> {
     let sql = "update sessions set revoked_at = $3, revoked_reason = $2, handover = null
-         where id = $1 and revoked_at is null and expires_at > $3";
-    Ok(db.execute(sql, &[id.into(), reason.into(), now.into()]).await? == 1)
+         where id = $1 and revoked_at is null and expires_at > $3 returning user_id";
+    let ended = db.query_opt(sql, &[id.into(), reason.into(), now.into()]).await?;
+    ended.map(|mut row| row.user_id()).transpose()
 }
 
 pub(super) async fn revoke_all(
@@ -179,11 +180,12 @@ pub(super) async fn revoke_all(
     except: Option<SessionId>,
     reason: &str,
     now: Timestamp,
-) -> Result<u64> {
+) -> Result<Vec<SessionId>> {
     let sql = "update sessions set revoked_at = $4, revoked_reason = $3, handover = null
-         where user_id = $1 and id <> $2 and revoked_at is null and expires_at > $4";
+         where user_id = $1 and id <> $2 and revoked_at is null and expires_at > $4 returning id";
     let except = except.map(|id| id.to_string()).unwrap_or_default();
-    db.execute(sql, &[user.into(), (&except).into(), reason.into(), now.into()]).await
+    let ended = db.query(sql, &[user.into(), (&except).into(), reason.into(), now.into()]).await?;
+    ended.into_iter().map(|mut row| row.session_id()).collect()
 }
 
 pub(super) async fn set_auth_time(db: &mut impl Statements, id: SessionId, now: Timestamp) -> Result<bool> {

@@ -1,5 +1,5 @@
 //! Rotation: one compare-and-set when all is well; `crypto::rotation` judges everything else.
-use super::{Issued, Session, access, revoke_all, store};
+use super::{Issued, Session, access, revoke, revoke_all, store};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::{Timestamp, micros};
@@ -98,6 +98,20 @@ async fn not_current(
     }
 }
 
+/// The live session that a refresh token would open now: it is the current one. Nothing is rotated or noted.
+pub async fn of_refresh_token(app: &App, presented: &str, now: Timestamp) -> Result<Option<Session>> {
+    let Some(token) = RefreshToken::parse(presented, &app.secrets.refresh) else {
+        return Ok(None);
+    };
+    let id = SessionId(Uuid::from_bytes(token.session));
+    let found = store::chain(&mut &app.db, id).await?;
+    Ok(found
+        .filter(|(session, chain, _)| {
+            chain.current_hash == token.hash() && session.revoked_at.is_none() && session.expires_at > now
+        })
+        .map(|(session, ..)| session))
+}
+
 fn rules(app: &App) -> Rules {
     let settings = &app.config.sessions;
     Rules { handover_window: micros(settings.handover_window), late_retry: settings.late_retry }
@@ -142,9 +156,9 @@ async fn reused(
     let reason = "refresh_token_reused";
     let all = app.config.sessions.on_reuse == OnReuse::AllSessions;
     if all {
-        revoke_all(&mut tx, session.user_id, None, reason, now).await?;
+        revoke_all(app, &mut tx, session.user_id, None, reason, now).await?;
     } else {
-        store::revoke(&mut tx, session.id, reason, now).await?;
+        revoke(app, &mut tx, session.id, reason, now).await?;
     }
     let event = Event::new(Kind::RefreshTokenReused, client).user(session.user_id).session(session.id);
     audit::record(app, &mut tx, event.detail(json!({ "allSessions": all })), now).await?;

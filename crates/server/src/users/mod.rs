@@ -10,6 +10,7 @@ use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
+use crate::revocations::{self, Fact};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -224,16 +225,24 @@ pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> 
 }
 
 /// Marks the mailbox as proven, if it was not.
-pub async fn verify_email(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
-    Ok(store::verify_email(tx, id, now).await?)
+pub async fn verify_email(app: &Inner, tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    let changed = store::verify_email(tx, id, now).await?;
+    tell(app, tx, id, changed, now).await.map(drop)
 }
 
 /// Changes the address to a proven one. `false` when it belongs to somebody.
-pub async fn change_email(tx: &mut Tx, id: UserId, email: &Email, now: Timestamp) -> Result<bool> {
+pub async fn change_email(
+    app: &Inner,
+    tx: &mut Tx,
+    id: UserId,
+    email: &Email,
+    now: Timestamp,
+) -> Result<bool> {
     if store::find_by_email(tx, &email.normalised).await?.is_some_and(|owner| owner.user.id != id) {
         return Ok(false);
     }
-    Ok(store::change_email(tx, id, email, now).await?)
+    let changed = store::change_email(tx, id, email, now).await?;
+    tell(app, tx, id, changed, now).await
 }
 
 /// A change of the profile; `None` leaves a field as it is.
@@ -249,7 +258,13 @@ pub struct Profile {
 ///
 /// # Errors
 /// [`Code::UsernameTaken`].
-pub async fn change_profile(tx: &mut Tx, user: &User, profile: &Profile, now: Timestamp) -> Result<()> {
+pub async fn change_profile(
+    app: &Inner,
+    tx: &mut Tx,
+    user: &User,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<()> {
     if let Some(name) = &profile.name {
         store::set_name(tx, user.id, name.as_deref(), now).await?;
     }
@@ -262,17 +277,33 @@ pub async fn change_profile(tx: &mut Tx, user: &User, profile: &Profile, now: Ti
         }
         store::set_username(tx, user.id, username.as_ref(), now).await?;
     }
-    Ok(())
+    revocations::record(app, tx, Fact::UserChanged(user.id), now).await
 }
 
 /// Closes or opens the account. The caller ends the sessions in the same transaction.
-pub async fn set_disabled(tx: &mut Tx, id: UserId, disabled: bool, now: Timestamp) -> Result<bool> {
-    Ok(store::set_disabled(tx, id, disabled.then_some(now), now).await?)
+pub async fn set_disabled(
+    app: &Inner,
+    tx: &mut Tx,
+    id: UserId,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = store::set_disabled(tx, id, disabled.then_some(now), now).await?;
+    tell(app, tx, id, changed, now).await
 }
 
-/// Removes the account and what hangs on it.
-pub async fn delete(tx: &mut Tx, id: UserId) -> Result<bool> {
-    Ok(store::delete(tx, id).await?)
+/// Removes the account and what hangs on it. The caller ends the sessions before, in the same transaction.
+pub async fn delete(app: &Inner, tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
+    let changed = store::delete(tx, id).await?;
+    tell(app, tx, id, changed, now).await
+}
+
+/// Records that what was read of a user is outdated, if something changed. Returns whether it did.
+async fn tell(app: &Inner, tx: &mut Tx, id: UserId, changed: bool, now: Timestamp) -> Result<bool> {
+    if changed {
+        revocations::record(app, tx, Fact::UserChanged(id), now).await?;
+    }
+    Ok(changed)
 }
 
 /// Users in order of creation, after a cursor.

@@ -133,9 +133,9 @@ pub(super) async fn upgrade_password(
     db.execute(sql, &[id.into(), old.into(), new.into()]).await.map(drop)
 }
 
-pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<()> {
+pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {
     let sql = "update users set email_verified_at = $2, updated_at = $2 where id = $1 and email_verified_at is null";
-    db.execute(sql, &[id.into(), now.into()]).await.map(drop)
+    Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
 pub(super) async fn change_email(

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 30] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -28,6 +28,10 @@ const COMMANDS: [&[&str]; 26] = [
     &["keys"],
     &["keys", "list"],
     &["keys", "rotate"],
+    &["service-key"],
+    &["service-key", "create"],
+    &["service-key", "list"],
+    &["service-key", "revoke"],
     &["backup"],
     &["restore"],
     &["openapi"],

@@ -12,17 +12,20 @@ enum Rule {
     Public,
     /// Holders of a live session.
     Session,
+    /// Holders of a live service key with the scope.
+    Service,
 }
-use Rule::{Public, Session};
+use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 29] = [
+const TABLE: [(&str, &str, Rule); 31] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("POST", "/api/v1/email/change", Session),
     ("POST", "/api/v1/email/confirm", Public),
     ("POST", "/api/v1/email/undo", Public),
     ("GET", "/api/v1/events", Session),
+    ("POST", "/api/v1/introspect", Service),
     ("POST", "/api/v1/login", Public),
     ("POST", "/api/v1/logout", Public),
     ("POST", "/api/v1/logout-all", Session),
@@ -36,6 +39,7 @@ const TABLE: [(&str, &str, Rule); 29] = [
     ("POST", "/api/v1/reauthenticate", Session),
     ("POST", "/api/v1/refresh", Public),
     ("POST", "/api/v1/register", Public),
+    ("GET", "/api/v1/revocations", Service),
     ("GET", "/api/v1/sessions", Session),
     ("DELETE", "/api/v1/sessions", Session),
     ("GET", "/api/v1/sessions/{id}", Session),
@@ -91,6 +95,14 @@ async fn strangers_and_ended_sessions_get_through_nowhere_but_to_public_routes()
             Session => {
                 assert_eq!((stranger.status, stranger.code()), (401, "unauthenticated"), "{method} {path}");
                 assert_eq!((revoked.status, revoked.code()), (401, "session_revoked"), "{method} {path}");
+            }
+            Service => {
+                assert_eq!(
+                    (stranger.status, stranger.code()),
+                    (401, "invalid_service_key"),
+                    "{method} {path}"
+                );
+                assert_eq!((revoked.status, revoked.code()), (401, "invalid_service_key"), "{method} {path}");
             }
             Public => assert_ne!(stranger.code(), "unauthenticated", "{method} {path}"),
         }

@@ -190,8 +190,8 @@ async fn a_disabled_account_is_out_at_once_on_every_node_and_cannot_come_back() 
     let other = server.second_node().await;
     let mut tx = other.app.db.begin().await.unwrap();
     let now = other.app.now();
-    assert!(users::set_disabled(&mut tx, id, true, now).await.unwrap());
-    sessions::revoke_all(&mut tx, id, None, "disabled", now).await.unwrap();
+    assert!(users::set_disabled(&server.app, &mut tx, id, true, now).await.unwrap());
+    sessions::revoke_all(&server.app, &mut tx, id, None, "disabled", now).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(client.get("/api/v1/me").await.code(), "session_revoked");
     assert_eq!(client.refresh().await.code(), "session_revoked");

@@ -1,0 +1,21 @@
+//! Other services: their keys, introspection, the feed of revocations, and the verifier that follows it.
+mod feed;
+mod introspect;
+mod keys;
+
+use crate::support::{Client, TestApp};
+use hallpass::service_keys::{self, Scope};
+use std::time::Duration;
+
+/// A service with a key of its own.
+async fn service(server: &TestApp, scopes: &[Scope]) -> Client {
+    let mut client = server.client();
+    client.bearer = Some(key(server, scopes, None).await.1);
+    client
+}
+
+/// Id and secret of a new key.
+async fn key(server: &TestApp, scopes: &[Scope], life: Option<Duration>) -> (hallpass::ids::RowId, String) {
+    let (key, secret) = service_keys::create(&server.app, "billing", scopes, life).await.unwrap();
+    (key.id, secret)
+}
