@@ -1,5 +1,5 @@
 //! What the open streams of this process share: one reader of the database for all, a bounded number of places, and the
-//! word that there may be something new or that the server ends. It knows nothing of what it carries.
+//! word that the server ends. It knows nothing of what it carries.
 use crate::clock::Timestamp;
 use crate::ids::RowId;
 use axum::body::Bytes;
@@ -45,13 +45,12 @@ struct State {
 /// See the module's doc.
 pub struct Feed {
     state: Mutex<State>,
-    announced: watch::Sender<u64>,
     closed: watch::Sender<bool>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { state: Mutex::default(), announced: watch::channel(0).0, closed: watch::channel(false).0 }
+        Self { state: Mutex::default(), closed: watch::channel(false).0 }
     }
 }
 
@@ -64,16 +63,6 @@ pub struct Subscription {
 }
 
 impl Feed {
-    /// Says that something new may be committed at any moment. Whoever hears of it from another node calls this too.
-    pub fn announce(&self) {
-        self.announced.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// Hears announcements.
-    pub fn announcements(&self) -> watch::Receiver<u64> {
-        self.announced.subscribe()
-    }
-
     /// Ends every stream, now and later: the server stops.
     pub fn close(&self) {
         self.closed.send_replace(true);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-use version::Version;
+pub use version::Version;
 
 /// Why a statement failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,11 +285,19 @@ impl Db {
         backup::backup(self.path().ok_or_else(|| embedded_only("`hallpass backup`"))?, target, progress)
     }
 
+    /// What changes with every commit to an embedded database, whatever process makes it. `None` when that cannot be told.
+    pub fn version(&self) -> Option<Version> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.version(),
+            Engine::Postgres(_) => None,
+        }
+    }
+
     /// Asked before something is read of a user and a session: what was read holds for as long as the answer is the same.
     /// `None` when that cannot be told: then ask the database.
     pub fn currency(&self, user: UserId, session: Option<SessionId>) -> Option<Currency> {
         let unchanged = match &self.0.engine {
-            Engine::Sqlite(engine) => engine.version().map(Unchanged::File),
+            Engine::Sqlite(_) => self.version().map(Unchanged::File),
             Engine::Postgres(_) => self.0.bus.proof(user, session).map(Unchanged::Notices),
         };
         unchanged.map(Currency)

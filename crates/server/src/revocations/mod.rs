@@ -5,6 +5,7 @@
 mod store;
 
 use crate::app::{App, Inner};
+use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::db::{Statements, Tx};
 use crate::error::Result;
@@ -70,11 +71,14 @@ pub struct Revocation {
     pub fact: Fact,
 }
 
-/// Records a fact in the transaction that makes it true, and wakes those who wait for it.
+/// Records a fact in the transaction that makes it true, and with its commit tells every node.
 pub async fn record(app: &Inner, tx: &mut Tx, fact: Fact, now: Timestamp) -> Result<()> {
     let row = Revocation { id: RowId(app.new_id(now)), at: now, fact };
     store::insert(tx, &row).await?;
-    app.feed.announce();
+    tx.announce(match fact {
+        Fact::SessionEnded(_, session) => Notice::Session(session),
+        Fact::SessionsEnded(user, _) | Fact::UserChanged(user) => Notice::User(user),
+    });
     Ok(())
 }
 

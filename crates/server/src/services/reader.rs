@@ -13,12 +13,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::Sender;
 
-/// What another process wrote is found within this time.
+/// What nobody announced, such as what another process wrote into an embedded database, is found within this time.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// What this process announced is looked for this soon, then after twice the time and so on: it is about to be committed.
-const LOOK_SOON: Duration = Duration::from_millis(5);
-/// Rounds after an announcement.
-const ROUNDS: u32 = 5;
+/// Between two looks after announcements, which come when their commit is done.
+const GAP: Duration = Duration::from_millis(5);
 /// A heartbeat goes out after this time, give or take a round.
 const BEAT_EVERY: Duration = Duration::from_millis(900);
 /// Rounds between heartbeats look no further back: what commits later than this is found with the next heartbeat.
@@ -41,10 +39,10 @@ struct Reader {
 /// Reads until nobody listens any more.
 pub(super) async fn run(app: App, sender: Sender<Message>) {
     let now = app.now();
-    let mut announced = app.feed.announcements();
+    let mut announced = app.db.bus().listen();
     let mut reader = Reader { app, sender, last: now, last_full: now, said: BTreeSet::new(), version: None };
     let mut beat = Instant::now();
-    let (mut rounds, mut failing) = (0, false);
+    let mut failing = false;
     while !reader.app.feed.retire() {
         let full = beat.elapsed() >= BEAT_EVERY;
         let result = reader.round(full).await;
@@ -55,14 +53,9 @@ pub(super) async fn run(app: App, sender: Sender<Message>) {
             _ => {}
         }
         failing = result.is_err();
-        let pause = if rounds == 0 { LOOK_EVERY } else { LOOK_SOON * (1 << (ROUNDS - rounds)) };
-        rounds = match tokio::time::timeout(pause, announced.changed()).await {
-            Ok(_) => ROUNDS,
-            Err(_) => rounds.saturating_sub(1),
-        };
-        if rounds == ROUNDS {
+        if tokio::time::timeout(LOOK_EVERY, announced.changed()).await.is_ok() {
             // However many announcements come, the database is asked no more often than this.
-            let _ = tokio::time::timeout(LOOK_SOON, std::future::pending::<()>()).await;
+            let _ = tokio::time::timeout(GAP, std::future::pending::<()>()).await;
         }
     }
 }

@@ -20,6 +20,7 @@ pub use tokens::{Refreshed, of_refresh_token, rotate};
 
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
+use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
@@ -270,6 +271,7 @@ pub async fn revoke_all(
 
 /// Notes a fresh proof of identity.
 pub async fn set_auth_time(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
+    tx.announce(Notice::Session(id));
     Ok(store::set_auth_time(tx, id, now).await?)
 }
 

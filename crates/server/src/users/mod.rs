@@ -5,6 +5,7 @@
 mod store;
 
 use crate::app::Inner;
+use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
@@ -195,11 +196,14 @@ pub async fn note_login(
     verified_hash: Option<&str>,
     now: Timestamp,
 ) -> Result<bool> {
+    // The time of the latest sign-in is shown to the owner, in every session.
+    tx.announce(Notice::User(id));
     Ok(store::note_login(tx, id, verified_hash, now).await?)
 }
 
 /// Replaces the password hash.
 pub async fn set_password(tx: &mut Tx, id: UserId, hash: &str, now: Timestamp) -> Result<()> {
+    tx.announce(Notice::User(id));
     Ok(store::set_password(tx, id, hash, now).await?)
 }
 
@@ -216,6 +220,7 @@ pub async fn note_password_change(
 
 /// Takes the password away, so that only the mailbox can choose the next one.
 pub async fn clear_password(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    tx.announce(Notice::User(id));
     Ok(store::clear_password(tx, id, now).await?)
 }
 
