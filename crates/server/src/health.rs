@@ -26,31 +26,42 @@ pub struct Health {
     database: &'static str,
     /// `ok`, or that mail waits.
     mail: String,
+    /// `ok`, or that announcements of other nodes do not arrive, so that every check asks the database.
+    announcements: &'static str,
 }
 
 /// The process answers.
 #[utoipa::path(get, path = "/health/live", tag = "operations", responses((status = 200, body = Health)))]
-async fn live() -> Json<Health> {
-    Json(Health { status: "ok", database: "not asked", mail: "not asked".into() })
+async fn live(State(app): State<App>) -> Json<Health> {
+    let announcements = announcements(&app);
+    Json(Health { status: "ok", database: "not asked", mail: "not asked".into(), announcements })
 }
 
 /// The process can serve. Mail that waits makes it `degraded`, not unready: nothing is lost.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn ready(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let (status, health) = match mail::health(&app).await {
-        Ok(health) if health.failing => {
-            let text =
-                format!("the last delivery failed; {} mails wait and will be tried again", health.waiting);
-            (StatusCode::OK, Health { status: "degraded", database: "ok", mail: text })
+    let announcements = announcements(&app);
+    let health = match mail::health(&app).await {
+        Ok(health) => {
+            let mail = if health.failing {
+                format!("the last delivery failed; {} mails wait and will be tried again", health.waiting)
+            } else {
+                "ok".into()
+            };
+            let status = if health.failing || announcements != "ok" { "degraded" } else { "ok" };
+            Health { status, database: "ok", mail, announcements }
         }
-        Ok(_) => (StatusCode::OK, Health { status: "ok", database: "ok", mail: "ok".into() }),
         Err(error) => {
             tracing::warn!(%error, "the database does not answer");
-            let health = Health { status: "failing", database: "does not answer", mail: "unknown".into() };
-            (StatusCode::SERVICE_UNAVAILABLE, health)
+            Health { status: "failing", database: "does not answer", mail: "unknown".into(), announcements }
         }
     };
-    (status, Json(health))
+    let code = if health.status == "failing" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(health))
+}
+
+fn announcements(app: &App) -> &'static str {
+    if app.db.hears() { "ok" } else { "do not arrive; every check asks the database" }
 }
 
 /// Counters for Prometheus.

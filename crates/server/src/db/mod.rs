@@ -193,6 +193,14 @@ impl Db {
         &self.0.bus
     }
 
+    /// Whether this node may rely on what it has read, because it would hear of every change.
+    pub fn hears(&self) -> bool {
+        match &self.0.engine {
+            Engine::Sqlite(_) => true,
+            Engine::Postgres(_) => self.0.bus.is_live(),
+        }
+    }
+
     /// Hears what other nodes announce until told to stop. `node` names this one, differently at each start.
     pub async fn listen(&self, node: [u8; 8], stop: watch::Receiver<bool>) {
         match &self.0.engine {

@@ -13,7 +13,7 @@ const ROUNDS: u32 = 20;
 const WORKERS: u32 = 4;
 
 /// What a client knows for sure, and what it does not know because the answer never came.
-struct Worker {
+pub struct Worker {
     email: String,
     access: String,
     refresh: String,
@@ -28,8 +28,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(server: &Server, number: u32) -> Self {
-        let email = format!("user{number}@example.com");
+    /// The address of a worker's account.
+    pub fn email(number: u32) -> String {
+        format!("user{number}@example.com")
+    }
+
+    pub fn new(server: &Server, number: u32) -> Self {
+        let email = Self::email(number);
         let (status, answer) = server.send("POST", "/api/v1/login", "", &credentials(&email));
         assert_eq!(status, 200, "{answer}");
         Self {
@@ -44,8 +49,8 @@ impl Worker {
         }
     }
 
-    /// Does one thing; `None` when the server is gone.
-    fn work(&mut self, server: &str) -> Option<()> {
+    /// Does one thing; `None` when it was not acknowledged: the server is gone, or says that it cannot do it now.
+    pub fn work(&mut self, server: &str) -> Option<()> {
         self.step += 1;
         match self.step % 7 {
             0 | 3 => self.refresh(server),
@@ -58,7 +63,7 @@ impl Worker {
 
     fn refresh(&mut self, server: &str) -> Option<()> {
         let body = json!({ "refreshToken": self.refresh });
-        let (status, answer) = Server::try_send(server, "POST", "/api/v1/refresh", "", &body)?;
+        let (status, answer) = acknowledged(server, "POST", "/api/v1/refresh", "", &body)?;
         assert_eq!(status, 200, "{}: no honest client is signed out: {answer}", self.email);
         self.access = text(&answer, "accessToken");
         self.refresh = text(&answer, "refreshToken");
@@ -69,7 +74,7 @@ impl Worker {
         let name = format!("name {}", self.step);
         self.names.push(name.clone());
         let (status, answer) =
-            Server::try_send(server, "PATCH", "/api/v1/me", &self.access, &json!({ "name": name }))?;
+            acknowledged(server, "PATCH", "/api/v1/me", &self.access, &json!({ "name": name }))?;
         assert_eq!(status, 200, "{answer}");
         self.names = vec![name];
         Some(())
@@ -77,7 +82,7 @@ impl Worker {
 
     fn sign_in(&mut self, server: &str) -> Option<()> {
         let (status, answer) =
-            Server::try_send(server, "POST", "/api/v1/login", "", &credentials(&self.email))?;
+            acknowledged(server, "POST", "/api/v1/login", "", &credentials(&self.email))?;
         assert_eq!(status, 200, "{answer}");
         self.live.push(text(&answer, "accessToken"));
         Some(())
@@ -85,7 +90,7 @@ impl Worker {
 
     fn sign_out(&mut self, server: &str) -> Option<()> {
         let Some(token) = self.live.pop() else { return Some(()) };
-        let (status, answer) = Server::try_send(server, "POST", "/api/v1/logout", &token, &json!({}))?;
+        let (status, answer) = acknowledged(server, "POST", "/api/v1/logout", &token, &json!({}))?;
         assert_eq!(status, 200, "{answer}");
         self.ended.push(token);
         Some(())
@@ -93,14 +98,14 @@ impl Worker {
 
     fn forget_password(&mut self, server: &str) -> Option<()> {
         let body = json!({ "email": self.email });
-        let (status, answer) = Server::try_send(server, "POST", "/api/v1/password/forgot", "", &body)?;
+        let (status, answer) = acknowledged(server, "POST", "/api/v1/password/forgot", "", &body)?;
         assert_eq!(status, 202, "{answer}");
         self.mails += 1;
         Some(())
     }
 
     /// Everything that was acknowledged is true.
-    fn check(&mut self, server: &Server) {
+    pub fn check(&mut self, server: &Server) {
         self.refresh(&server.address).expect("the server is up");
         let (status, me) = server.send("GET", "/api/v1/me", &self.access, &Value::Null);
         assert_eq!(status, 200, "{me}");
@@ -119,6 +124,11 @@ impl Worker {
         let found = mails.filter(|mail| mail["subject"].as_str().unwrap().contains("password")).count();
         assert!(found >= self.mails, "{}: {found} of {} promised mails", self.email, self.mails);
     }
+}
+
+/// Sends a request; `None` when there was no answer, or one that says to try again.
+fn acknowledged(server: &str, method: &str, path: &str, bearer: &str, body: &Value) -> Option<(u16, Value)> {
+    Server::try_send(server, method, path, bearer, body).filter(|(status, _)| *status != 503)
 }
 
 fn credentials(email: &str) -> Value {
@@ -156,7 +166,7 @@ fn killed_at_twenty_moments_of_a_mixed_load_nothing_acknowledged_is_lost() {
     let place = Place::migrated().set("HALLPASS_LIMITS__ENABLED", "false");
     let place = place.set("HALLPASS_PUBLIC_URL", "http://localhost:3000");
     for number in 0..WORKERS {
-        place.add_user(&format!("user{number}@example.com"));
+        place.add_user(&Worker::email(number));
     }
     let mut server = place.serve();
     let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&server, number)).collect();

@@ -10,6 +10,7 @@ mod audit;
 mod bad_input;
 mod browser;
 mod cli;
+mod cluster;
 mod concurrency;
 mod config;
 mod crash;

@@ -192,6 +192,26 @@ impl Server {
         (body.len() == length).then(|| (status, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
 
+    /// Status line and headers of an answer.
+    pub fn head(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split("\r\n\r\n").next().unwrap().to_owned()
+    }
+
+    /// What the server says of its parts.
+    pub fn ready(&self) -> Value {
+        self.send("GET", "/health/ready", "", &Value::Null).1
+    }
+
     /// Signs in; returns the access token.
     pub fn sign_in(&self, email: &str, password: &str) -> String {
         let body = serde_json::json!({ "email": email, "password": password, "tokenDelivery": "body" });

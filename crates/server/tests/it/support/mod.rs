@@ -3,6 +3,7 @@ pub mod browser;
 pub mod client;
 pub mod database;
 pub mod named;
+pub mod postgres;
 pub mod smtp;
 pub mod world;
 
