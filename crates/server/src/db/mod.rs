@@ -12,7 +12,7 @@ mod version;
 mod writer;
 
 use crate::bus::{Bus, Notice, Proof};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{SessionId, UserId};
 pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
@@ -191,6 +191,15 @@ impl Db {
     /// What other nodes announce.
     pub fn bus(&self) -> &Arc<Bus> {
         &self.0.bus
+    }
+
+    /// By how many microseconds an instant of this node's is ahead of the database server's clock; negative when behind,
+    /// 0 for an embedded database.
+    pub async fn clock_ahead(&self, now: Timestamp) -> Result<i64> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Ok(0),
+            Engine::Postgres(engine) => Ok(now.micros().saturating_sub(engine.clock().await?)),
+        }
     }
 
     /// Whether this node may rely on what it has read, because it would hear of every change.
@@ -424,6 +433,25 @@ impl Tx {
             self.db.bus.hear(&self.notices);
         }
         result
+    }
+
+    /// As [`Tx::commit`] without waiting for the disk: for what may be lost in a power cut, such as counts.
+    pub async fn commit_loosely(mut self) -> Result<()> {
+        if let Job::Postgres(job) = &mut self.job {
+            job.loosen().await?;
+        }
+        self.commit().await
+    }
+
+    /// Runs a statement once for each set of values, in order, on a database server in one round trip for all.
+    pub async fn query_each(&mut self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
+        self.db.count();
+        match &mut self.job {
+            Job::Sqlite(job) => {
+                sets.iter().map(|params| job.run(|conn| sqlite::query(conn, sql, params))).collect()
+            }
+            Job::Postgres(job) => job.query_each(sql, sets).await,
+        }
     }
 
     /// Has every node learn, with the commit, that what it has read of something is outdated.

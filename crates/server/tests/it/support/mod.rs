@@ -91,8 +91,15 @@ impl TestApp {
 
     /// Another node on the same database and clock.
     pub async fn second_node(&self) -> TestNode {
+        self.node_with(self.clock.clone(), |_| {}).await
+    }
+
+    /// Another node on the same database.
+    pub async fn node_with(&self, clock: Arc<TestClock>, change: impl FnOnce(&mut Config)) -> TestNode {
         let random = Arc::new(TestRandom::default());
-        let app = start::start(self.app.config.clone(), self.clock.clone(), random, true).await.unwrap();
+        let mut config = self.app.config.clone();
+        change(&mut config);
+        let app = start::start(config, clock, random, true).await.unwrap();
         TestNode { router: router::router(&app), _listening: listen(&app), app }
     }
 

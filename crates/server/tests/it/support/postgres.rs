@@ -1,5 +1,6 @@
 //! PostgreSQL servers of a test's own, to be restarted, stopped and failed over. They flush to the disk.
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -16,7 +17,8 @@ fn free_port() -> u16 {
 
 /// The newest of the installed versions.
 fn program(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed (make test does it)");
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed (make test does it)");
     let mut folders: Vec<PathBuf> = versions.map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders.last().unwrap().join("bin").join(name)
@@ -54,12 +56,42 @@ impl Postgres {
     pub fn start() -> Self {
         let folder = folder();
         let data = folder.path().join("data");
-        must("initdb", &["-D", text(&data), "-U", "hallpass", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+        must(
+            "initdb",
+            &["-D", text(&data), "-U", "hallpass", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"],
+        );
         let server = Self { folder, data, port: free_port() };
-        server.configure("max_connections = 200\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
+        server
+            .configure("max_connections = 200\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
         server.up();
         must("createdb", &["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "hallpass", "hallpass"]);
         server
+    }
+
+    /// A server that offers TLS under a name, and the file of the authority that signed for it.
+    pub fn start_with_tls(name: &str) -> (Self, PathBuf) {
+        let server = Self::start();
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = parameters.self_signed(&authority_key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::from_params(&parameters, &authority_key);
+        let certificate =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let file = server.folder.path().join("authority.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        for (name, text) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+            let path = server.data.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if rustix::process::getuid().is_root() {
+                Command::new("chown").arg("postgres").arg(&path).output().unwrap();
+            }
+        }
+        server.configure("ssl = on\n");
+        server.crash_and_restart();
+        (server, file)
     }
 
     fn configure(&self, more: &str) {
@@ -113,7 +145,10 @@ impl Postgres {
         let folder = folder();
         let data = folder.path().join("data");
         let port = self.port.to_string();
-        must("pg_basebackup", &["-h", "127.0.0.1", "-p", &port, "-U", "hallpass", "-D", text(&data), "-R", "-c", "fast"]);
+        must(
+            "pg_basebackup",
+            &["-h", "127.0.0.1", "-p", &port, "-U", "hallpass", "-D", text(&data), "-R", "-c", "fast"],
+        );
         let standby = Self { folder, data, port: free_port() };
         standby.configure("");
         standby.up();
