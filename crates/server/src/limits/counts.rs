@@ -59,7 +59,7 @@ async fn in_redis<T>(
         .await
 }
 
-fn read(value: &String) -> Option<Bucket> {
+fn read(value: &str) -> Option<Bucket> {
     let numbers: Option<Vec<i64>> = value.split(' ').map(|number| number.parse().ok()).collect();
     Bucket::from_numbers(numbers?.try_into().ok()?)
 }

@@ -14,7 +14,7 @@ const ANN: &str = "ann@example.com";
 fn pooled(config: &hallpass::config::Config) -> Secret {
     let bouncer = std::env::var("HALLPASS_TEST_PGBOUNCER").unwrap();
     let direct = config.database.url.as_ref().unwrap().expose().to_owned();
-    Secret::new(&format!("{bouncer}/{}", direct.rsplit('/').next().unwrap()))
+    Secret::new(format!("{bouncer}/{}", direct.rsplit('/').next().unwrap()))
 }
 
 async fn a_life(server: &TestApp) {

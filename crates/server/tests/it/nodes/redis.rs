@@ -62,7 +62,7 @@ impl Drop for RedisServer {
 async fn on(redis: &RedisServer) -> TestApp {
     backend::needed();
     TestApp::start_with(|config| {
-        config.redis.url = Some(Secret::new(&redis.url()));
+        config.redis.url = Some(Secret::new(redis.url()));
         config.redis.timeout = Duration::from_millis(200);
     })
     .await

@@ -90,7 +90,7 @@ pub fn redis() -> Option<String> {
 
 /// Sets what a server on PostgreSQL needs.
 pub fn use_in(config: &mut Config, database: &Database) {
-    config.database.url = Some(Secret::new(&database.url()));
+    config.database.url = Some(Secret::new(database.url()));
     config.redis.url = redis().map(|url| Secret::new(&url));
     config.redis.prefix.clone_from(&database.name);
     // A second, on a machine that does other things too.
