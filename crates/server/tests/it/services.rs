@@ -1,5 +1,6 @@
 //! Other services: their keys, introspection, the feed of revocations, and the verifier that follows it.
 mod feed;
+mod follow;
 mod introspect;
 mod keys;
 
