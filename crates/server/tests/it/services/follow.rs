@@ -242,8 +242,8 @@ async fn tokens_of_others_and_for_others_are_refused() {
     named["typ"] = "JWT".into();
     let untyped = encode(&named);
     let claims = data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap();
-    let forger = SigningKey::generate(Algorithm::EdDsa, "").unwrap();
-    let forged = forger.sign("at+jwt", &claims).unwrap();
+    let stranger = SigningKey::generate(Algorithm::EdDsa, "").unwrap();
+    let forged = stranger.sign("at+jwt", &claims).unwrap();
     let long = format!("{token}{}", "A".repeat(10_000));
     let wrong = [
         String::new(),
