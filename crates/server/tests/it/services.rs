@@ -3,6 +3,7 @@ mod feed;
 mod follow;
 mod introspect;
 mod keys;
+mod stand_in;
 
 use crate::support::{Client, TestApp};
 use hallpass::service_keys::{self, Scope};

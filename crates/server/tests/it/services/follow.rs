@@ -15,17 +15,17 @@ use tower::ServiceExt;
 
 const ISSUER: &str = "http://localhost:3000";
 const ANN: &str = "ann@example.com";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that comes back under the same address.
-struct World {
+pub struct World {
     place: Place,
-    address: String,
+    pub address: String,
     server: Option<Server>,
 }
 
 impl World {
-    fn start() -> Self {
+    pub fn start() -> Self {
         // Whatever port the system chooses, tokens name the same issuer.
         let place = Place::migrated().set("HALLPASS_PUBLIC_URL", ISSUER);
         place.add_user(ANN);
@@ -52,7 +52,7 @@ impl World {
         made["key"].as_str().unwrap().to_owned()
     }
 
-    fn builder(&self, scopes: &str) -> Builder {
+    pub fn builder(&self, scopes: &str) -> Builder {
         Verifier::builder(ISSUER).server(&format!("http://{}", self.address)).service_key(&self.key(scopes))
     }
 
@@ -63,7 +63,7 @@ impl World {
         verifier
     }
 
-    fn sign_in(&self) -> String {
+    pub fn sign_in(&self) -> String {
         self.server().sign_in(ANN, PASSWORD)
     }
 
@@ -72,7 +72,7 @@ impl World {
     }
 }
 
-async fn until(verifier: &Verifier, condition: impl FnMut(&State) -> bool) {
+pub async fn until(verifier: &Verifier, condition: impl FnMut(&State) -> bool) {
     let mut state = verifier.state();
     timeout(PATIENCE, state.wait_for(condition)).await.expect("in time").unwrap();
 }
