@@ -64,15 +64,13 @@ impl Shared {
         }
     }
 
-    /// Whether what is remembered is everything that matters.
-    pub(crate) fn is_live(&self) -> bool {
-        self.live.is_live() && self.revoked.read().unwrap_or_else(PoisonError::into_inner).is_complete()
-    }
-
     /// Tells who watches what has changed.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut State)) {
-        let (live, keys) = (self.is_live(), self.keys.current().len());
-        let remembered = self.revoked.read().unwrap_or_else(PoisonError::into_inner).len();
+        let keys = self.keys.current().len();
+        let (live, remembered) = {
+            let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+            (self.live.is_live() && revoked.is_complete(), revoked.len())
+        };
         self.state.send_if_modified(|state| {
             let before = state.clone();
             change(state);
@@ -83,8 +81,11 @@ impl Shared {
 
     /// Forgets everything: the place in the feed is lost.
     pub(crate) fn reset(&self) {
-        self.live.forget();
-        self.revoked.write().unwrap_or_else(PoisonError::into_inner).clear();
+        {
+            let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+            self.live.forget();
+            revoked.clear();
+        }
         self.cache.clear();
         self.publish(|state| state.resets += 1);
     }
@@ -92,9 +93,11 @@ impl Shared {
     /// Checks a token with what is known, without any call.
     pub(crate) fn check(&self, token: &str) -> Result<Caller, VerifyError> {
         let verified = self.verified(token)?;
-        // Asked before the revocations are looked at, so that what is found missing was missing while the feed was live.
-        let live = self.is_live();
-        let standing = self.revoked.read().unwrap_or_else(PoisonError::into_inner).standing(verified.subject);
+        // Under one lock: what was not yet applied, or just dropped, must not meet a heartbeat of before or after.
+        let (standing, live) = {
+            let revoked = self.revoked.read().unwrap_or_else(PoisonError::into_inner);
+            (revoked.standing(verified.subject), self.live.is_live() && revoked.is_complete())
+        };
         match standing {
             Standing::Revoked => Err(VerifyError::Revoked),
             _ if !live => Err(VerifyError::Unavailable),
@@ -134,10 +137,11 @@ impl Shared {
             if let Err(error) = self.keys.refresh(&self.server, seen).await {
                 tracing::warn!(%error, "the keys of the server could not be fetched");
                 self.publish(|state| state.problem = Some(error.to_string()));
+                // Nobody can say that the key is wrong without having seen the keys.
+                return Err(VerifyError::Unavailable);
             }
             self.publish(|_| {});
             result = self.check(token);
-            // Nobody can say that the key is wrong before having seen the keys.
             if self.keys.current().len() == 0 {
                 return Err(VerifyError::Unavailable);
             }
