@@ -11,6 +11,7 @@ mod out;
 mod ownership;
 mod probes;
 mod serve;
+mod servers;
 mod service_key;
 mod sessions;
 mod user;

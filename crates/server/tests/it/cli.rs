@@ -324,6 +324,17 @@ fn settings_are_shown_without_secrets() {
         assert!(!text.contains(secret) && !text.contains("letmein"), "{text}");
         assert!(text.contains("refresh_ttl") && text.contains("sqlite:data/hallpass.db"), "{text}");
     }
+    let place = place
+        .set(
+            "HALLPASS_DATABASE_URL",
+            "postgres://me:letmein@db.example/auth?sslmode=disable&password=letmein",
+        )
+        .set("HALLPASS_DATABASE__DIRECT_URL", "postgres://me:letmein@db.example/auth")
+        .set("HALLPASS_REDIS_URL", "redis://me:letmein@cache.example");
+    for command in [&["config"][..], &["config", "--json"]] {
+        let text = place.run(command).succeeds().out;
+        assert!(!text.contains("letmein") && text.contains("db.example:5432/auth"), "{text}");
+    }
     let json = place.run(&["config", "--json"]).json();
     assert_eq!(json["sessions"]["audience"], json["server"]["public_url"]);
     let toml = place.run(&["config"]).out;
