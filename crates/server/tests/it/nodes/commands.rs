@@ -63,6 +63,8 @@ fn the_doctor_looks_at_the_server_the_schema_the_channel_and_the_clock() {
         "{told}"
     );
     place.run(&["migrate"]).succeeds();
+    // The first command that uses the database notes the key.
+    place.add_user(ANN);
     let told = place.run(&["doctor"]).succeeds().out;
     assert!(told.contains("PostgreSQL ") && told.contains("schema hallpass, up to date"), "{told}");
     // The tests' server does not wait for the disk.
