@@ -1,5 +1,6 @@
 //! The command line, as operators and scripts use it: the real binary, a real folder, a real server beside it.
 mod broken;
+mod health;
 pub mod process;
 
 use crate::support::{OTHER_PASSWORD, PASSWORD};
@@ -9,11 +10,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 31] = [
     &[],
     &["serve"],
     &["migrate"],
     &["doctor"],
+    &["health"],
     &["user"],
     &["user", "create"],
     &["user", "list"],

@@ -81,8 +81,7 @@ impl Worker {
     }
 
     fn sign_in(&mut self, server: &str) -> Option<()> {
-        let (status, answer) =
-            acknowledged(server, "POST", "/api/v1/login", "", &credentials(&self.email))?;
+        let (status, answer) = acknowledged(server, "POST", "/api/v1/login", "", &credentials(&self.email))?;
         assert_eq!(status, 200, "{answer}");
         self.live.push(text(&answer, "accessToken"));
         Some(())

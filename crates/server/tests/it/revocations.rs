@@ -158,7 +158,8 @@ fn what_an_operator_ends_is_recorded() {
         (&["user", "delete", ANN, "--yes"], &["sessions_ended", "user_changed"]),
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let db = Db::open(&format!("sqlite:{}", place.database().display()), &hallpass::db::Options::default()).unwrap();
+    let db = Db::open(&format!("sqlite:{}", place.database().display()), &hallpass::db::Options::default())
+        .unwrap();
     let mut seen = 0;
     let mut since = || {
         let facts = runtime.block_on(facts_of(&db));

@@ -16,7 +16,8 @@ fn free_port() -> u16 {
 
 /// The newest of the installed versions.
 fn program(name: &str) -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed (make test does it)");
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed (make test does it)");
     let mut folders: Vec<PathBuf> = versions.map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders.last().unwrap().join("bin").join(name)
@@ -54,9 +55,13 @@ impl Postgres {
     pub fn start() -> Self {
         let folder = folder();
         let data = folder.path().join("data");
-        must("initdb", &["-D", text(&data), "-U", "hallpass", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+        must(
+            "initdb",
+            &["-D", text(&data), "-U", "hallpass", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"],
+        );
         let server = Self { folder, data, port: free_port() };
-        server.configure("max_connections = 200\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
+        server
+            .configure("max_connections = 200\nwal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
         server.up();
         must("createdb", &["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "hallpass", "hallpass"]);
         server
@@ -113,7 +118,10 @@ impl Postgres {
         let folder = folder();
         let data = folder.path().join("data");
         let port = self.port.to_string();
-        must("pg_basebackup", &["-h", "127.0.0.1", "-p", &port, "-U", "hallpass", "-D", text(&data), "-R", "-c", "fast"]);
+        must(
+            "pg_basebackup",
+            &["-h", "127.0.0.1", "-p", &port, "-U", "hallpass", "-D", text(&data), "-R", "-c", "fast"],
+        );
         let standby = Self { folder, data, port: free_port() };
         standby.configure("");
         standby.up();
