@@ -83,12 +83,12 @@ fn ask(url: &str, timeout: Duration) -> Result<Answer, String> {
     let failed = |error: std::io::Error| format!("no answer: {error}");
     stream.write_all(head.as_bytes()).map_err(failed)?;
     let mut text = Vec::new();
-    let mut part = [0; 4096];
+    let mut chunk = [0; 4096];
     loop {
         stream.set_read_timeout(Some(left(until)?)).map_err(failed)?;
-        match stream.read(&mut part).map_err(failed)? {
+        match stream.read(&mut chunk).map_err(failed)? {
             0 => break,
-            count => text.extend_from_slice(&part[..count]),
+            count => text.extend_from_slice(&chunk[..count]),
         }
         if text.len() as u64 > LONGEST {
             return Err("the answer is no answer of Hallpass: too long".into());
