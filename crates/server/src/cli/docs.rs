@@ -32,7 +32,10 @@ impl ShowConfig {
         let mut value = serde_json::to_value(&config)?;
         // What follows from other settings when it is not set.
         value["server"]["public_url"] = config.public_url().into();
-        value["database"]["url"] = config.database_url().into();
+        if config.embedded() {
+            // A path; that of a database server has a password in it and stays hidden.
+            value["database"]["url"] = config.database_url().into();
+        }
         value["sessions"]["audience"] = config.audience().into();
         common.out().show(&value, || lines(&value))
     }

@@ -335,6 +335,11 @@ fn settings_are_shown_without_secrets() {
         toml,
         "its output is a settings file"
     );
+    let server = Place::new().set("HALLPASS_DATABASE_URL", "postgres://me:letmein@db.example/hallpass");
+    for command in [&["config"][..], &["config", "--json"]] {
+        let text = server.run(command).succeeds().out;
+        assert!(text.contains("url") && !text.contains("letmein"), "{text}");
+    }
     let broken =
         Place::new().set("HALLPASS_SESSIONS__ACCESS_TTL", "soon").set("HALLPASS_SERVER__COLOUR", "red");
     broken.run(&["config"]).fails_with("the settings need correction");
