@@ -14,7 +14,7 @@ run: ## Builds and serves on http://localhost:3000, data in ./data, no file to w
 	$(CARGO) run --quiet --package hallpass -- serve
 
 test: ## Installs what is missing from packages, runs every test, leaves nothing behind
-	@scripts/setup build browser schemathesis
+	@scripts/setup build browser servers schemathesis
 	scripts/test
 
 lint: ## Formatting, lints, dependency policy

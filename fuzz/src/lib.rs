@@ -4,6 +4,7 @@
 mod passwords;
 mod proxies;
 mod secrets;
+mod services;
 mod settings;
 mod tokens;
 mod web;
@@ -11,6 +12,7 @@ mod web;
 pub use passwords::password_hash;
 pub use proxies::{forwarded, known_device, proxy_protocol};
 pub use secrets::{link_token, refresh_token, sealed, typed};
+pub use services::service;
 pub use settings::config;
 pub use tokens::{jwk, jwt};
 pub use web::{cookies, device, form, json_body, names};

@@ -14,6 +14,7 @@ pub mod jwk;
 /// Signing and verifying compact JSON Web Tokens.
 pub mod jwt;
 /// Password hashes: Argon2id for our own, Argon2i and bcrypt for imported ones.
+#[cfg(feature = "passwords")]
 pub mod password;
 /// The master secrets of the server and the keys derived from them.
 pub mod ring;
@@ -24,4 +25,5 @@ pub mod seal;
 /// Opaque bearer secrets: links, service keys, refresh tokens.
 pub mod secret;
 /// What makes a new password acceptable.
+#[cfg(feature = "passwords")]
 pub mod strength;

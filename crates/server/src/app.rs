@@ -12,6 +12,7 @@ use crate::presence::Presence;
 use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::recall::Recall;
+use crate::redis::Redis;
 use crate::signing::Signing;
 use crate::telemetry::Metrics;
 use crate::templates::Templates;
@@ -88,8 +89,10 @@ pub struct Inner {
     pub presence: Presence,
     /// Access tokens that were checked.
     pub recall: Recall,
-    /// Failures counted against limits.
+    /// Failures counted against limits on this node.
     pub counters: Counters,
+    /// What nodes share beside the database, if that is set.
+    pub redis: Option<Redis>,
     /// Attempts that are being verified.
     pub gates: Gates,
     /// Streams to other services.
@@ -130,12 +133,14 @@ pub struct Parts {
     pub hashing: Hashing,
     /// Mail and page templates.
     pub templates: Templates,
+    /// The Redis that nodes share.
+    pub redis: Option<Redis>,
 }
 
 impl App {
     /// Puts the parts together; signing keys are loaded by `keys::load`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, db, clock, random, ring, hashing, templates } = parts;
+        let Parts { config, db, clock, random, ring, hashing, templates, redis } = parts;
         let request_prefix = u64::from_be_bytes(bytes(&*random));
         Self(Arc::new(Inner {
             public_url: config.public_url(),
@@ -154,6 +159,7 @@ impl App {
             presence: Presence::default(),
             recall: Recall::default(),
             counters: Counters::default(),
+            redis,
             gates: Gates::default(),
             feed: Arc::default(),
             outbox_wake: Notify::new(),

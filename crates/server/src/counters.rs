@@ -1,5 +1,5 @@
-//! Failures and other costly events, counted on this node by key. Which are counted and how many are too many is the
-//! business of `limits`.
+//! Failures and other costly events, counted by key: the rules, and the counts of one node. Which are counted, how many
+//! are too many and where nodes share their counts is the business of `limits`.
 use crate::clock::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Buckets kept, at about 60 bytes each; beyond, the lightest make room.
 const BUCKETS: usize = 100_000;
 /// Without a further event for so long, a growing wait starts anew.
-const FORGET_AFTER: Duration = Duration::from_secs(86_400);
+pub const FORGET_AFTER: Duration = Duration::from_secs(86_400);
 /// The first of the growing waits.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -50,8 +50,8 @@ pub struct Charge {
 }
 
 /// Events under one key.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
     count: u32,
     since: Timestamp,
     latest: Timestamp,
@@ -60,6 +60,17 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// As numbers, to be kept elsewhere.
+    pub fn numbers(&self) -> [i64; 4] {
+        [i64::from(self.count), self.since.micros(), self.latest.micros(), i64::from(self.refused)]
+    }
+
+    /// From its numbers; none when nothing was counted.
+    pub fn from_numbers([count, since, latest, refused]: [i64; 4]) -> Option<Self> {
+        let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
+        Some(Self { count, since: Timestamp(since), latest: Timestamp(latest), refused: refused != 0 })
+    }
+
     /// After a step of the clock back, events of the future count as of now, so that no wait grows by the step.
     fn follow_clock_back(&mut self, now: Timestamp) {
         self.since = self.since.min(now);
@@ -74,6 +85,15 @@ pub struct Refused {
     pub opens: Timestamp,
     /// Whether this is the first refusal of the present wait; only that one is worth a line in the audit log.
     pub first: bool,
+}
+
+impl Key {
+    /// As bytes, to be kept elsewhere.
+    pub fn bytes(&self) -> [u8; 17] {
+        let mut bytes = [self.budget; 17];
+        bytes[1..].copy_from_slice(&self.subject);
+        bytes
+    }
 }
 
 impl Rule {
@@ -103,81 +123,88 @@ impl Rule {
     }
 }
 
+/// A count that an event goes to, with what was counted before.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// By which rule.
+    pub charge: Charge,
+    /// Events so far; none when nothing is kept.
+    pub bucket: Option<Bucket>,
+}
+
+/// Counts one event in every entry, or in none. Returns how many were counted before in the first.
+///
+/// # Errors
+/// When it may happen.
+pub fn reserve(entries: &mut [Entry], now: Timestamp) -> Result<u32, Refused> {
+    for bucket in entries.iter_mut().filter_map(|entry| entry.bucket.as_mut()) {
+        bucket.follow_clock_back(now);
+    }
+    let opens = |entry: &Entry| entry.charge.rule.opens(entry.bucket.as_ref()?, now);
+    if let Some(at) = entries.iter().filter_map(opens).max() {
+        // The first refusal is one that nobody had before in any of the closed entries.
+        let mut first = true;
+        for bucket in entries
+            .iter_mut()
+            .filter(|entry| opens(entry).is_some())
+            .filter_map(|entry| entry.bucket.as_mut())
+        {
+            first &= !std::mem::replace(&mut bucket.refused, true);
+        }
+        return Err(Refused { opens: at, first });
+    }
+    let mut before = None;
+    for entry in entries {
+        let kept = entry.bucket.filter(|bucket| !entry.charge.rule.is_over(bucket, now));
+        let bucket = kept.unwrap_or(Bucket { count: 0, since: now, latest: now, refused: false });
+        before.get_or_insert(bucket.count);
+        let (count, latest) = (bucket.count.saturating_add(1), bucket.latest.max(now));
+        entry.bucket = Some(Bucket { count, latest, refused: false, ..bucket });
+    }
+    Ok(before.unwrap_or(0))
+}
+
+/// Takes one event back from every entry.
+pub fn give_back(entries: &mut [Entry]) {
+    for entry in entries {
+        let less = entry.bucket.map(|bucket| Bucket { count: bucket.count.saturating_sub(1), ..bucket });
+        entry.bucket = less.filter(|bucket| bucket.count > 0);
+    }
+}
+
+/// Forgets every entry.
+pub fn forget(entries: &mut [Entry]) {
+    for entry in entries {
+        entry.bucket = None;
+    }
+}
+
 /// All counts of this node.
 #[derive(Default)]
 pub struct Counters(Mutex<HashMap<Key, Bucket>>);
 
 impl Counters {
-    /// Counts one event under every key, or under none. Returns how many were counted before under the first key.
-    ///
-    /// # Errors
-    /// When it may happen.
-    pub fn reserve(&self, charges: &[Charge], now: Timestamp) -> Result<u32, Refused> {
+    /// Does something with the counts under some keys, at once.
+    pub fn change<T>(&self, charges: &[Charge], now: Timestamp, work: impl FnOnce(&mut [Entry]) -> T) -> T {
         let mut buckets = self.lock();
-        for charge in charges {
-            if let Some(bucket) = buckets.get_mut(&charge.key) {
-                bucket.follow_clock_back(now);
-            }
-        }
-        if let Some(opens) = opens(&buckets, charges, now) {
-            return Err(Refused { opens, first: note_refusal(&mut buckets, charges, now) });
-        }
+        let entry = |charge: &Charge| Entry { charge: *charge, bucket: buckets.get(&charge.key).copied() };
+        let mut entries: Vec<Entry> = charges.iter().map(entry).collect();
+        let done = work(&mut entries);
         if buckets.len() >= BUCKETS {
             make_room(&mut buckets, now);
         }
-        let mut before = None;
-        for charge in charges {
-            let fresh = Bucket { count: 0, since: now, latest: now, refused: false };
-            let bucket = buckets.entry(charge.key).or_insert(fresh);
-            if charge.rule.is_over(bucket, now) {
-                *bucket = fresh;
-            }
-            before.get_or_insert(bucket.count);
-            bucket.count = bucket.count.saturating_add(1);
-            bucket.latest = bucket.latest.max(now);
-            bucket.refused = false;
-        }
-        Ok(before.unwrap_or(0))
-    }
-
-    /// Takes one event back.
-    pub fn give_back(&self, charges: &[Charge]) {
-        let mut buckets = self.lock();
-        for charge in charges {
-            if let Some(bucket) = buckets.get_mut(&charge.key) {
-                bucket.count = bucket.count.saturating_sub(1);
-                if bucket.count == 0 {
-                    buckets.remove(&charge.key);
-                }
+        for entry in entries {
+            match entry.bucket {
+                Some(bucket) => drop(buckets.insert(entry.charge.key, bucket)),
+                None => drop(buckets.remove(&entry.charge.key)),
             }
         }
-    }
-
-    /// Forgets a key altogether.
-    pub fn forget(&self, key: &Key) {
-        self.lock().remove(key);
+        done
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Bucket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn opens(buckets: &HashMap<Key, Bucket>, charges: &[Charge], now: Timestamp) -> Option<Timestamp> {
-    charges.iter().filter_map(|charge| charge.rule.opens(buckets.get(&charge.key)?, now)).max()
-}
-
-/// Whether nobody was refused before in any of the closed buckets; notes that somebody is now.
-fn note_refusal(buckets: &mut HashMap<Key, Bucket>, charges: &[Charge], now: Timestamp) -> bool {
-    let mut first = true;
-    for charge in charges {
-        if let Some(bucket) = buckets.get_mut(&charge.key)
-            && charge.rule.opens(bucket, now).is_some()
-        {
-            first &= !std::mem::replace(&mut bucket.refused, true);
-        }
-    }
-    first
 }
 
 /// Drops what nobody added to for a day, then the lightest buckets: whoever floods the table with single events drives

@@ -39,7 +39,8 @@ pub enum Message {
 struct State {
     by_key: HashMap<RowId, usize>,
     total: usize,
-    sender: Option<broadcast::Sender<Message>>,
+    /// Dead as soon as the reader is, however it ended.
+    sender: Option<broadcast::WeakSender<Message>>,
 }
 
 /// See the module's doc.
@@ -89,18 +90,18 @@ impl Feed {
     /// Hears what the one reader says; the first to listen gets the task to start it.
     pub fn subscribe(&self) -> Subscription {
         let mut state = self.lock();
-        if let Some(sender) = &state.sender {
+        if let Some(sender) = state.sender.as_ref().and_then(broadcast::WeakSender::upgrade) {
             return Subscription { messages: sender.subscribe(), reader: None };
         }
         let (sender, messages) = broadcast::channel(BACKLOG);
-        state.sender = Some(sender.clone());
+        state.sender = Some(sender.downgrade());
         Subscription { messages, reader: Some(sender) }
     }
 
     /// Whether the reader has nobody left to read for; then the next one to listen starts another.
-    pub fn retire(&self) -> bool {
+    pub fn retire(&self, reader: &broadcast::Sender<Message>) -> bool {
         let mut state = self.lock();
-        let idle = state.sender.as_ref().is_none_or(|sender| sender.receiver_count() == 0);
+        let idle = reader.receiver_count() == 0;
         if idle {
             state.sender = None;
         }

@@ -4,6 +4,7 @@ use crate::audit::{self, Event, Kind};
 use crate::codes;
 use crate::error::Result;
 use crate::keys;
+use crate::limits;
 use crate::login;
 use crate::mail;
 use crate::revocations;
@@ -56,6 +57,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let removed = codes::purge(&mut tx, before).await?
             + login::purge(&mut tx, before).await?
+            + limits::purge(&mut tx, app.now()).await?
             + mail::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?
             + revocations::purge(app, &mut tx, now).await?;

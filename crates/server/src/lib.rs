@@ -20,6 +20,7 @@ pub mod presence;
 pub mod proxies;
 pub mod random;
 pub mod recall;
+pub mod redis;
 pub mod secret_key;
 pub mod signing;
 pub mod telemetry;

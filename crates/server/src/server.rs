@@ -17,6 +17,9 @@ use tower::Service;
 
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may leave what was sent to it untaken: one that is gone, or never reads, must not hold a stream for ever.
+#[cfg(target_os = "linux")]
+const UNTAKEN: Duration = Duration::from_secs(30);
 /// Largest head of a request in bytes.
 const HEAD_LIMIT: usize = 32 * 1024;
 
@@ -75,6 +78,7 @@ fn accepted_one(
     peer: SocketAddr,
 ) {
     let _ = stream.set_nodelay(true);
+    give_up_on_silence(&stream);
     let (router, watcher) = (router.clone(), graceful.watcher());
     let announced = app.config.server.proxy_protocol && app.proxies.is_trusted(peer.ip());
     tokio::spawn(async move {
@@ -91,6 +95,17 @@ fn accepted_one(
         };
         serve_connection(router, watcher, stream, client).await;
     });
+}
+
+/// Has the system close a connection whose other end takes nothing.
+fn give_up_on_silence(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    {
+        let millis = u32::try_from(UNTAKEN.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, millis);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 async fn serve_connection(router: Router, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {

@@ -7,6 +7,7 @@ use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
 use crate::random::Random;
+use crate::redis::Redis;
 use crate::secret_key;
 use crate::templates::Templates;
 use std::sync::Arc;
@@ -134,5 +135,8 @@ async fn open(
     let ring = secret_key::ring(&config, &*random).map_err(StartError::one)?;
     let hashing = Hashing::start(&config)
         .map_err(|error| StartError::one(format!("cannot start the hashing threads: {error}")))?;
-    Ok(App::new(Parts { config, db, clock, random, ring, hashing, templates }))
+    let redis = config.redis.url.as_ref().filter(|_| !config.embedded());
+    let redis =
+        redis.map(|url| Redis::open(url.expose(), &config.redis)).transpose().map_err(StartError::one)?;
+    Ok(App::new(Parts { config, db, clock, random, ring, hashing, templates, redis }))
 }

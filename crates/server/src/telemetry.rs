@@ -42,6 +42,10 @@ pub struct Metrics {
     pub service_calls: Family<Outcome, Counter>,
     /// Mails by outcome: sent, retried, given_up.
     pub mails: Family<Outcome, Counter>,
+    /// Counts that the database kept because Redis did not answer.
+    pub limits_fallbacks: Counter,
+    /// 1 while announcements of other nodes arrive.
+    pub announcements: Gauge,
     /// Password hashes that wait or run.
     pub hash_queue: Gauge,
     /// Mails that wait for delivery.
@@ -61,6 +65,8 @@ impl Default for Metrics {
             refreshes: Family::default(),
             service_calls: Family::default(),
             mails: Family::default(),
+            limits_fallbacks: Counter::default(),
+            announcements: Gauge::default(),
             hash_queue: Gauge::default(),
             outbox: Gauge::default(),
             mail_up: Gauge::default(),
@@ -80,6 +86,10 @@ impl Metrics {
         registry.register("logins", "Sign-ins by outcome", self.logins.clone());
         registry.register("refreshes", "Refreshes by outcome", self.refreshes.clone());
         registry.register("mails", "Mails by outcome", self.mails.clone());
+        let text = "Counts that the database kept because Redis did not answer";
+        registry.register("limits_fallbacks", text, self.limits_fallbacks.clone());
+        let text = "1 while announcements of other nodes arrive, 0 while every check asks the database";
+        registry.register("announcements", text, self.announcements.clone());
         registry.register("hash_queue", "Password hashes that wait or run", self.hash_queue.clone());
         registry.register("outbox", "Mails that wait for delivery", self.outbox.clone());
         registry.register("mail_up", "1 when the last delivery worked", self.mail_up.clone());

@@ -69,7 +69,7 @@ async fn serve(mut config: Config, migrate: bool, common: &Common) -> Outcome {
             "another Hallpass server is running on the data in {folder}; stop it, or give this one a folder of its \
              own with --data-dir"
         )));
-    };
+    }
     // Before anybody hears that the server runs: whoever then stops it stops it in good order.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,4 +1,5 @@
 //! Names of the settings of the systems that Hallpass replaces, so that their `.env` files go on working.
+use crate::db;
 use std::collections::BTreeMap;
 
 /// Settings that such names stand for; `said` gets one sentence each, to be shown at start.
@@ -33,8 +34,13 @@ pub(super) fn from_environment(
     if get("MONGO_URI").is_some() {
         said.push("MONGO_URI is not read: Hallpass keeps its own database".into());
     }
-    if get("REDIS_URL").is_some() {
-        said.push("REDIS_URL is not read: one node needs no Redis".into());
+    if let Some(url) = get("REDIS_URL").filter(|_| !environment.contains_key("HALLPASS_REDIS_URL")) {
+        if get("HALLPASS_DATABASE_URL").is_some_and(|url| !db::is_embedded(url)) {
+            said.push("REDIS_URL is read as HALLPASS_REDIS_URL; please rename it".into());
+            found.push(("redis.url".into(), url.clone()));
+        } else {
+            said.push("REDIS_URL is not read: one node needs no Redis".into());
+        }
     }
     found
 }

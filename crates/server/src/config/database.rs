@@ -25,6 +25,26 @@ pub struct Database {
     pub prepared_statements: bool,
 }
 
+/// A Redis or Valkey server that nodes share, beside PostgreSQL.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://<user>:<password>@<host>:<port>/<database>`, or `rediss://` with TLS. Without it PostgreSQL keeps what nodes share; an embedded database needs none. Also `HALLPASS_REDIS_URL`.
+    pub url: Option<Secret>,
+    /// What every key begins with.
+    pub prefix: String,
+    /// How long a call waits for an answer before PostgreSQL does the work.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub timeout: Duration,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: None, prefix: "hallpass".into(), timeout: Duration::from_millis(100) }
+    }
+}
+
 impl Default for Database {
     fn default() -> Self {
         Self {

@@ -9,7 +9,7 @@ mod server;
 mod values;
 
 pub use check::check_production;
-pub use database::Database;
+pub use database::{Database, Redis};
 pub use load::{Sources, load};
 pub use reference::reference;
 pub use sections::*;
@@ -34,6 +34,8 @@ pub struct Config {
     pub server: Server,
     /// Where facts are stored.
     pub database: Database,
+    /// What nodes share beside PostgreSQL.
+    pub redis: Redis,
     /// Secret and signing keys.
     pub keys: Keys,
     /// Sessions and their tokens.

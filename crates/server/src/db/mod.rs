@@ -2,17 +2,20 @@
 //!
 //! Values are text, bigint and bytes, each possibly null; nothing else crosses. One SQL text serves every engine, with
 //! `$1` placeholders (the card is in CONTRIBUTING.md). Reads go through [`Db`], writes through a [`Tx`] whose
-//! `commit` returns only when the change is durable. Dropping a [`Tx`] undoes it.
+//! `commit` returns only when the change is durable. Dropping a [`Tx`] undoes it. What waits for a server is boxed, so that
+//! the futures of an embedded database stay small.
 mod backup;
 mod migrations;
 mod postgres;
 mod row;
 mod sqlite;
+mod tx;
+mod url;
 mod version;
 mod writer;
 
-use crate::bus::{Bus, Notice, Proof};
-use crate::clock::{Clock, SystemClock};
+use crate::bus::{Bus, Proof};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{SessionId, UserId};
 pub use row::{Row, Value};
 use std::path::{Path, PathBuf};
@@ -20,6 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tx::Job;
+pub use tx::Tx;
+pub use url::{check_url, is_embedded, sqlite_path};
 pub use version::Version;
 
 /// Why a statement failed.
@@ -133,7 +139,7 @@ pub struct Db(Arc<Inner>);
 
 enum Engine {
     Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
 }
 
 struct Inner {
@@ -177,7 +183,7 @@ impl Db {
     /// [`Kind::Open`] with a sentence for the operator.
     pub fn open(url: &str, options: &Options) -> Result<Self> {
         let engine = if postgres::is_postgres(url) {
-            Engine::Postgres(postgres::Postgres::open(url, options)?)
+            Engine::Postgres(Box::new(postgres::Postgres::open(url, options)?))
         } else {
             Engine::Sqlite(sqlite::Sqlite::open(&sqlite_path(url)?)?)
         };
@@ -193,6 +199,15 @@ impl Db {
         &self.0.bus
     }
 
+    /// By how many microseconds an instant of this node's is ahead of the database server's clock; negative when behind,
+    /// 0 for an embedded database.
+    pub async fn clock_ahead(&self, now: Timestamp) -> Result<i64> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Ok(0),
+            Engine::Postgres(engine) => Ok(now.micros().saturating_sub(engine.clock().await?)),
+        }
+    }
+
     /// Whether this node may rely on what it has read, because it would hear of every change.
     pub fn hears(&self) -> bool {
         match &self.0.engine {
@@ -206,7 +221,7 @@ impl Db {
         match &self.0.engine {
             // Its file says by itself that it has changed.
             Engine::Sqlite(_) => {}
-            Engine::Postgres(engine) => engine.listen(&self.0.bus, node, stop).await,
+            Engine::Postgres(engine) => Box::pin(engine.listen(&self.0.bus, node, stop)).await,
         }
     }
 
@@ -214,7 +229,7 @@ impl Db {
     pub async fn migrate(&self) -> Result<Vec<String>> {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.migrate(),
-            Engine::Postgres(engine) => engine.migrate().await,
+            Engine::Postgres(engine) => Box::pin(engine.migrate()).await,
         }
     }
 
@@ -222,7 +237,7 @@ impl Db {
     pub async fn pending_migrations(&self) -> Result<Vec<String>> {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.pending_migrations(),
-            Engine::Postgres(engine) => engine.pending_migrations().await,
+            Engine::Postgres(engine) => Box::pin(engine.pending_migrations()).await,
         }
     }
 
@@ -230,9 +245,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         let job = match &self.0.engine {
             Engine::Sqlite(engine) => Job::Sqlite(engine.begin().await?),
-            Engine::Postgres(engine) => Job::Postgres(engine.begin().await?),
+            Engine::Postgres(engine) => Job::Postgres(Box::new(engine.begin().await?)),
         };
-        Ok(Tx { job, db: Arc::clone(&self.0), notices: Vec::new() })
+        Ok(Tx::new(job, Arc::clone(&self.0)))
     }
 
     /// Runs one writing statement as a transaction of its own: on a database server one round trip.
@@ -246,7 +261,7 @@ impl Db {
             }
             Engine::Postgres(engine) => {
                 self.0.count();
-                engine.run(sql, params).await
+                Box::pin(engine.run(sql, params)).await
             }
         }
     }
@@ -263,7 +278,7 @@ impl Db {
                 }
                 tx.commit().await
             }
-            Engine::Postgres(engine) => engine.execute_each(sql, sets).await,
+            Engine::Postgres(engine) => Box::pin(engine.execute_each(sql, sets)).await,
         }
     }
 
@@ -276,7 +291,7 @@ impl Db {
     pub async fn prepare(&self, sql: &str) -> Result<()> {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.prepare(sql),
-            Engine::Postgres(engine) => engine.prepare(sql).await,
+            Engine::Postgres(engine) => Box::pin(engine.prepare(sql)).await,
         }
     }
 
@@ -334,44 +349,19 @@ pub fn restore(url: &str, source: &Path) -> Result<Option<PathBuf>> {
     backup::restore(source, &sqlite_path(url)?)
 }
 
-/// Whether the database is a file beside this process and not a server.
-pub fn is_embedded(url: &str) -> bool {
-    !postgres::is_postgres(url)
-}
-
-/// Checks a URL without opening anything.
-///
-/// # Errors
-/// [`Kind::Open`] with a sentence for the operator.
-pub fn check_url(url: &str) -> Result<()> {
-    if postgres::is_postgres(url) { postgres::check_url(url) } else { sqlite_path(url).map(drop) }
-}
-
-/// The file that `sqlite:<path>` or `sqlite://<path>` names.
-pub fn sqlite_path(url: &str) -> Result<PathBuf> {
-    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-    match path {
-        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => Err(DbError::new(
-            Kind::Open,
-            "database.url must be sqlite:<path> or postgres://<user>:<password>@<host>/<database>",
-        )),
-    }
-}
-
 impl Statements for &Db {
     async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         self.0.count();
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.read(sql, params),
-            Engine::Postgres(engine) => engine.run(sql, params).await,
+            Engine::Postgres(engine) => Box::pin(engine.run(sql, params)).await,
         }
     }
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         if let Engine::Postgres(engine) = &self.0.engine {
             self.0.count();
-            return engine.execute(sql, params).await;
+            return Box::pin(engine.execute(sql, params)).await;
         }
         let mut tx = self.begin().await?;
         let changed = tx.execute(sql, params).await?;
@@ -387,67 +377,5 @@ impl<S: Statements> Statements for &mut S {
 
     async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         S::execute(self, sql, params).await
-    }
-}
-
-enum Job {
-    Sqlite(writer::Job),
-    Postgres(postgres::Job),
-}
-
-/// A write transaction. Keep nothing slow between its statements: others wait for it, or for what it has locked.
-pub struct Tx {
-    job: Job,
-    db: Arc<Inner>,
-    notices: Vec<Notice>,
-}
-
-impl Tx {
-    /// Lets transactions that take the same name run one after the other, on every node, until they end. For rules
-    /// about rows that do not exist yet; what exists is decided by compare-and-set.
-    pub async fn lock(&mut self, name: &str) -> Result<()> {
-        match &mut self.job {
-            // It has one writer at a time anyway.
-            Job::Sqlite(_) => Ok(()),
-            Job::Postgres(job) => job.lock(name).await,
-        }
-    }
-
-    /// Makes the change durable, together with others that wait; returns only then.
-    pub async fn commit(self) -> Result<()> {
-        let result = match self.job {
-            Job::Sqlite(job) => job.commit().await,
-            Job::Postgres(job) => job.commit(&Notice::write(&self.notices)).await,
-        };
-        // This node need not wait to hear of it. After a failure too: it may have been the answer that was lost.
-        if !self.notices.is_empty() {
-            self.db.bus.hear(&self.notices);
-        }
-        result
-    }
-
-    /// Has every node learn, with the commit, that what it has read of something is outdated.
-    pub fn announce(&mut self, notice: Notice) {
-        if !self.notices.contains(&notice) {
-            self.notices.push(notice);
-        }
-    }
-}
-
-impl Statements for Tx {
-    async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        self.db.count();
-        match &mut self.job {
-            Job::Sqlite(job) => job.run(|conn| sqlite::query(conn, sql, params)),
-            Job::Postgres(job) => job.query(sql, params).await,
-        }
-    }
-
-    async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
-        self.db.count();
-        match &mut self.job {
-            Job::Sqlite(job) => job.run(|conn| sqlite::execute(conn, sql, params)),
-            Job::Postgres(job) => job.execute(sql, params).await,
-        }
     }
 }

@@ -32,7 +32,7 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     let user = &current.user;
     let owner = users::find_by_email(&app.db, new).await?;
     let free = owner.is_none_or(|owner| owner.id == user.id);
-    limits::spend_mail(app, client)?;
+    limits::spend_mail(app, client).await?;
     let mut tx = app.db.begin().await?;
     let allowed = mail::may_send(app, &mut tx, &new.typed, now).await?;
     let settings = &app.config.codes;

@@ -4,13 +4,16 @@
 //! cannot exceed a limit; a known device has a count of its own, so that strangers' failures never delay the owner; the
 //! answer to a limited call is the same for known and unknown accounts. What each limit is, is told in
 //! `docs/decisions/limits.md`.
+mod counts;
 mod devices;
+mod store;
 
 pub use devices::remember_device;
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
-use crate::counters::{Charge, Key, Refused, Rule};
+use crate::counters::{self, Charge, Key, Refused, Rule};
+use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::gates::Place;
 use crate::ids::{SessionId, UserId};
@@ -71,6 +74,12 @@ pub struct Limited {
     pub first: bool,
 }
 
+impl From<Error> for Limited {
+    fn from(error: Error) -> Self {
+        Self { error, first: false }
+    }
+}
+
 impl From<Limited> for Error {
     fn from(limited: Limited) -> Self {
         limited.error
@@ -102,7 +111,7 @@ pub struct Reservation {
 /// Reserves a failure, after those under way for the same account and network are decided.
 ///
 /// # Errors
-/// [`Limited`] with the wait; the same whether the account exists or not.
+/// [`Limited`] with the wait; the same whether the account exists or not. Without a place to count, nothing is tried.
 pub async fn reserve(
     app: &Inner,
     budget: Budget,
@@ -124,7 +133,7 @@ pub async fn reserve(
         places.push(app.gates.enter(sum.key, limits.network_failures).await);
     }
     let now = app.now();
-    let before = app.counters.reserve(&all, now);
+    let before = counts::change(app, &all, now, |entries| counters::reserve(entries, now)).await?;
     let before = before.map_err(|refused| budget.limited(limits.account_failures, refused, now))?;
     Ok(Reservation { rows, sums, _places: places, before })
 }
@@ -161,45 +170,44 @@ fn account_keys(app: &Inner, budget: Budget, account: &str, network: &str) -> [K
 
 impl Reservation {
     /// It was no failure.
-    pub fn succeeded(self, app: &Inner) {
-        for charge in &self.rows {
-            app.counters.forget(&charge.key);
-        }
-        app.counters.give_back(&self.sums);
+    pub async fn succeeded(self, app: &Inner) {
+        counts::settle(app, &self.rows, counters::forget).await;
+        counts::settle(app, &self.sums, counters::give_back).await;
     }
 
     /// Nothing was verified, for example because the queue was full.
-    pub fn cancelled(self, app: &Inner) {
-        app.counters.give_back(&self.rows);
-        app.counters.give_back(&self.sums);
+    pub async fn cancelled(self, app: &Inner) {
+        counts::settle(app, &self.rows, counters::give_back).await;
+        counts::settle(app, &self.sums, counters::give_back).await;
     }
 }
 
 /// A new password was set through the mailbox: what strangers did to the account no longer counts.
-pub fn forgive(app: &Inner, user: UserId, client: &Client) {
-    for key in account_keys(app, Budget::Passwords, &user.to_string(), &client.network()) {
-        app.counters.forget(&key);
-    }
+pub async fn forgive(app: &Inner, user: UserId, client: &Client) {
+    let rule = Rule::Growing { free: 0, longest: Duration::ZERO };
+    let keys = account_keys(app, Budget::Passwords, &user.to_string(), &client.network());
+    counts::settle(app, &keys.map(|key| Charge { key, rule }), counters::forget).await;
 }
 
 /// Counts a registration from a network.
 ///
 /// # Errors
 /// [`Code::RateLimited`].
-pub fn spend_registration(app: &Inner, client: &Client) -> Result<()> {
+pub async fn spend_registration(app: &Inner, client: &Client) -> Result<()> {
     let most = app.config.limits.registrations_per_network;
-    spend(app, Budget::Registration, most, HOUR, &client.network())
+    spend(app, Budget::Registration, most, HOUR, &client.network()).await
 }
 
 /// Counts a mail that somebody in a network asks for.
 ///
 /// # Errors
 /// [`Code::RateLimited`]; the same whether the address is known or not.
-pub fn spend_mail(app: &Inner, client: &Client) -> Result<()> {
-    spend(app, Budget::Mails, app.config.limits.mails_per_network, HOUR, &client.network())
+pub async fn spend_mail(app: &Inner, client: &Client) -> Result<()> {
+    spend(app, Budget::Mails, app.config.limits.mails_per_network, HOUR, &client.network()).await
 }
 
-/// Counts a refresh of a session, whose token is genuine: a client in a loop costs a transaction each time.
+/// Counts a refresh of a session, whose token is genuine: a client in a loop costs a transaction each time. On each node
+/// by itself, since to ask others would cost more than the refresh.
 ///
 /// # Errors
 /// [`Code::RateLimited`].
@@ -210,16 +218,23 @@ pub fn spend_refresh(app: &Inner, session: [u8; 16], now: Timestamp) -> Result<(
     let most = app.config.limits.refreshes_per_session;
     let key = Key { budget: Budget::Refresh as u8, subject: session };
     let charge = Charge { key, rule: Rule::Window { most, span: MINUTE } };
-    app.counters.reserve(&[charge], now).map_err(|refused| Budget::Refresh.limited(most, refused, now))?;
+    let before = app.counters.change(&[charge], now, |entries| counters::reserve(entries, now));
+    before.map_err(|refused| Budget::Refresh.limited(most, refused, now))?;
     Ok(())
 }
 
-fn spend(app: &Inner, budget: Budget, most: u32, span: Duration, network: &str) -> Result<()> {
+async fn spend(app: &Inner, budget: Budget, most: u32, span: Duration, network: &str) -> Result<()> {
     if !app.config.limits.enabled {
         return Ok(());
     }
     let now = app.now();
     let charge = Charge { key: budget.key(app, "network", network), rule: Rule::Window { most, span } };
-    app.counters.reserve(&[charge], now).map_err(|refused| budget.limited(most, refused, now))?;
+    let before = counts::change(app, &[charge], now, |entries| counters::reserve(entries, now)).await?;
+    before.map_err(|refused| budget.limited(most, refused, now))?;
     Ok(())
+}
+
+/// Removes counts that no longer count, a batch at a time; returns how many.
+pub async fn purge(tx: &mut Tx, now: Timestamp) -> Result<u64> {
+    Ok(store::purge(tx, now.minus(counters::FORGET_AFTER)).await?)
 }

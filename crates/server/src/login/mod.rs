@@ -85,7 +85,7 @@ async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<(Use
     }
     match attempt {
         Ok(Attempt::SignedIn(done)) => {
-            reservation.succeeded(app);
+            reservation.succeeded(app).await;
             Ok(*done)
         }
         Ok(Attempt::Wrong(user, reason)) => {
@@ -94,7 +94,7 @@ async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<(Use
         }
         Ok(Attempt::Changed) => Err(Error::new(Code::InvalidCredentials)),
         Err(error) => {
-            reservation.cancelled(app);
+            reservation.cancelled(app).await;
             Err(error)
         }
     }

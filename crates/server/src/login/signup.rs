@@ -64,7 +64,7 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
     {
         return Err(Error::new(Code::UsernameTaken));
     }
-    limits::spend_registration(app, client)?;
+    limits::spend_registration(app, client).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
     match app.config.registration.mode {
         crate::config::RegistrationMode::Pending => {
@@ -175,7 +175,7 @@ async fn send_verification(
 /// # Errors
 /// [`Code::RateLimited`], about the caller's network only.
 pub async fn resend(app: &App, client: &Client, email: &Email, registration: Option<&str>) -> Result<()> {
-    limits::spend_mail(app, client)?;
+    limits::spend_mail(app, client).await?;
     let now = app.now();
     let secret = registration.and_then(|text| Opaque::parse(SecretKind::Registration, text));
     let registered = secret.as_ref().map(Opaque::digest);

@@ -88,9 +88,9 @@ async fn by_code(
     let reservation = limits::reserve(app, Budget::Codes, subject, client).await?;
     let result = try_by_code(app, client, email, typed, same).await;
     match &result {
-        Ok(_) => reservation.succeeded(app),
+        Ok(_) => reservation.succeeded(app).await,
         Err(error) if error.code == Code::InvalidCode => {}
-        Err(_) => reservation.cancelled(app),
+        Err(_) => reservation.cancelled(app).await,
     }
     result
 }

@@ -113,13 +113,13 @@ pub async fn prove(app: &App, current: &Current, client: &Client, password: Pass
     let verified = match app.hashing.verify(password, stored.clone()).await {
         Ok(verified) => verified,
         Err(error) => {
-            reservation.cancelled(app);
+            reservation.cancelled(app).await;
             return Err(error);
         }
     };
     match stored.filter(|_| verified.right) {
         Some(hash) => {
-            reservation.succeeded(app);
+            reservation.succeeded(app).await;
             Ok(hash)
         }
         None => {

@@ -14,7 +14,7 @@ use crate::web::Client;
 
 /// Sends a reset link to the address if it has an account; nobody but the mailbox learns whether.
 pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
-    limits::spend_mail(app, client)?;
+    limits::spend_mail(app, client).await?;
     let now = app.now();
     let user = users::find_by_email(&app.db, email).await?.filter(|user| user.disabled_at.is_none());
     let mut tx = app.db.begin().await?;
@@ -78,6 +78,6 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now).await?;
     mail::enqueue(app, &mut tx, &user.email, &changed_message(client, now), now).await?;
     mail::commit(app, tx).await?;
-    limits::forgive(app, user.id, client);
+    limits::forgive(app, user.id, client).await;
     Ok(())
 }

@@ -5,7 +5,7 @@
 mod service;
 mod store;
 
-pub use service::Service;
+pub use service::{Credential, Service, credential};
 
 use crate::app::App;
 use crate::audit::{self, Event, Kind};

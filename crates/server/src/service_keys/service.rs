@@ -23,8 +23,8 @@ pub struct Service {
     pub key: ServiceKey,
 }
 
-/// What came in the header.
-enum Credential {
+/// What came in the header; whether it opens anything is not yet known.
+pub enum Credential {
     /// `Authorization: Bearer <key>`.
     Bearer(String),
     /// `Authorization: Basic <id:key>`, as clients of RFC 7662 send it (RFC 6749 2.3.1).
@@ -64,7 +64,11 @@ impl FromRequestParts<App> for Service {
     }
 }
 
-fn credential(headers: &HeaderMap) -> Result<Option<Credential>> {
+/// What a service sent to prove itself, if anything.
+///
+/// # Errors
+/// [`Code::BadRequest`] when the header comes twice.
+pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>> {
     let Some((scheme, value)) = single(headers, &AUTHORIZATION)?.and_then(|header| header.split_once(' '))
     else {
         return Ok(None);

@@ -5,23 +5,23 @@ use std::fmt;
 
 /// Everything at or before this place was said. What is said after it may include things that were said before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub struct Cursor {
     /// Instant.
-    pub(super) at: Timestamp,
+    pub at: Timestamp,
     /// Row within the instant; `None` for before all of them.
-    pub(super) id: Option<RowId>,
+    pub id: Option<RowId>,
     /// Between two pages: from where a later round has to begin, since rows of an earlier time may still be committed.
-    pub(super) floor: Option<Timestamp>,
+    pub floor: Option<Timestamp>,
 }
 
 impl Cursor {
     /// Before everything of an instant.
-    pub(super) const fn at(at: Timestamp) -> Self {
+    pub const fn at(at: Timestamp) -> Self {
         Self { at, id: None, floor: None }
     }
 
     /// Reads what `Display` wrote, and nothing else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let at = time(parts.next()?)?;
         let id = parts.next().map(|id| RowId::parse(id).ok_or(())).transpose().ok()?;
@@ -32,7 +32,8 @@ impl Cursor {
 
 fn time(text: &str) -> Option<Timestamp> {
     let plain = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| plain).map(Timestamp)
+    let canonical = text == "0" || !text.starts_with('0');
+    text.parse().ok().filter(|_| plain && canonical).map(Timestamp)
 }
 
 impl fmt::Display for Cursor {

@@ -10,4 +10,5 @@ mod reader;
 mod routes;
 mod stream;
 
+pub use cursor::Cursor;
 pub use routes::routes;

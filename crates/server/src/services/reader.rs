@@ -43,7 +43,7 @@ pub(super) async fn run(app: App, sender: Sender<Message>) {
     let mut reader = Reader { app, sender, last: now, last_full: now, said: BTreeSet::new(), version: None };
     let mut beat = Instant::now();
     let mut failing = false;
-    while !reader.app.feed.retire() {
+    while !reader.app.feed.retire(&reader.sender) {
         let full = beat.elapsed() >= BEAT_EVERY;
         let result = reader.round(full).await;
         match &result {

@@ -5,7 +5,6 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::users::User;
-use data_encoding::BASE64URL_NOPAD;
 use hallpass_crypto::jwt::{self, Expectation, JwtError};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -79,7 +78,8 @@ pub fn issue(app: &Inner, session: &Session, user: &User, now: Timestamp) -> Res
         exp,
         iat: now.seconds(),
         nbf: now.seconds(),
-        jti: BASE64URL_NOPAD.encode(&app.random_bytes::<16>()),
+        // UUIDv7: other services order it against changes of the user, for which the seconds of `iat` are too coarse.
+        jti: app.new_id(now).to_string(),
         sid: session.id.to_string(),
         r#gen: session.generation,
         client_id: &session.client_id,

@@ -335,7 +335,9 @@ fn settings_are_shown_without_secrets() {
         toml,
         "its output is a settings file"
     );
-    let server = Place::new().set("HALLPASS_DATABASE_URL", "postgres://me:letmein@db.example/hallpass");
+    let server = Place::new()
+        .set("HALLPASS_SECRET_KEY", secret)
+        .set("HALLPASS_DATABASE_URL", "postgres://me:letmein@db.example/hallpass");
     for command in [&["config"][..], &["config", "--json"]] {
         let text = server.run(command).succeeds().out;
         assert!(text.contains("url") && !text.contains("letmein"), "{text}");

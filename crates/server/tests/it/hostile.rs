@@ -1,9 +1,12 @@
 //! Parsers of what comes from outside, alone and with whatever a generator thinks of: what has to hold for every input.
 use axum::http::{HeaderMap, HeaderValue, header};
+use hallpass::clock::Timestamp;
 use hallpass::config::{Sources, load};
 use hallpass::cookies::{Cookie, CookieNames};
 use hallpass::error::{Code, Error};
 use hallpass::names::{EMAIL_MAX, Email, Username};
+use hallpass::service_keys::{Credential, credential};
+use hallpass::services::Cursor;
 use hallpass::sessions::device;
 use hallpass::web::form::{Form, Query};
 use hallpass::web::{Fields, FromFields, json};
@@ -182,6 +185,35 @@ proptest! {
             prop_assert!(Email::parse(&name.typed).is_none() && name.typed.is_ascii());
             prop_assert_eq!(Username::parse(&name.normalised).unwrap().normalised, name.normalised);
         }
+    }
+
+    #[test]
+    fn a_cursor_is_read_in_exactly_the_form_in_which_it_is_written(
+        text in "[0-9]{0,20}(\\.[0-9a-f]{8}(-0{4}){3}-0{12})?(\\.[0-9]{0,4})?[. +-]?",
+        at in 0..1_000_000_000_000_000_000_i64, id in any::<u128>(), floor in prop::option::of(0..9_i64),
+    ) {
+        prop_assert!(Cursor::parse(&text).is_none_or(|cursor| cursor.to_string() == text));
+        let id = Some(hallpass::ids::RowId(uuid::Uuid::from_u128(id)));
+        let cursor = Cursor { id, floor: floor.map(Timestamp), ..Cursor::at(Timestamp(at)) };
+        prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+    }
+
+    #[test]
+    fn whatever_a_service_sends_as_proof_is_read_without_surprise(
+        scheme in "(Bearer|basic|Digest|)", pair in "[ -~]{0,20}", rest in prop::collection::vec(32_u8..127, 0..20),
+    ) {
+        let mut headers = HeaderMap::new();
+        let encoded = data_encoding::BASE64.encode(pair.as_bytes());
+        for value in [[scheme.as_bytes(), b" ", &rest].concat(), format!("Basic {encoded}").into_bytes()] {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(&value).unwrap());
+            prop_assert!(credential(&headers).is_ok());
+        }
+        let (Ok(Some(Credential::Basic(id, secret))), false) = (credential(&headers), pair.contains(['%', '+'])) else {
+            return Ok(());
+        };
+        prop_assert_eq!((id.as_str(), secret.as_str()), pair.split_once(':').unwrap_or_default());
+        headers.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
+        prop_assert!(credential(&headers).is_err());
     }
 
     #[test]

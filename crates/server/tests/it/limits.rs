@@ -3,7 +3,7 @@ mod budgets;
 mod devices;
 
 use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, TestApp};
-use hallpass::counters::{Charge, Key, Rule};
+use hallpass::counters::{self, Charge, Key, Rule};
 use serde_json::json;
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ async fn a_flood_of_single_failures_does_not_drive_out_the_count_of_a_guesser() 
         subject[..4].copy_from_slice(&number.to_be_bytes());
         let rule = Rule::Growing { free: 5, longest: Duration::from_secs(3600) };
         let charge = Charge { key: Key { budget: 0, subject }, rule };
-        server.app.counters.reserve(&[charge], now).unwrap();
+        server.app.counters.change(&[charge], now, |entries| counters::reserve(entries, now)).unwrap();
     }
     assert_eq!(guess(&server, ANN, PASSWORD, "10.0.0.1").await.status, 429);
 }

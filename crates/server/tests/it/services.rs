@@ -1,7 +1,9 @@
 //! Other services: their keys, introspection, the feed of revocations, and the verifier that follows it.
 mod feed;
+mod follow;
 mod introspect;
 mod keys;
+mod stand_in;
 
 use crate::support::{Client, TestApp};
 use hallpass::service_keys::{self, Scope};

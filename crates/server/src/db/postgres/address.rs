@@ -78,10 +78,9 @@ fn ssl_mode(asked: Option<&str>, config: &tokio_postgres::Config) -> Result<SslM
     });
     match asked {
         Some("disable") => Ok(SslMode::Disable),
-        // A certificate that nobody checks protects from nobody who can stand in between, so these are one.
-        Some("require" | "verify-ca" | "verify-full") => Ok(SslMode::Require),
         None if local => Ok(SslMode::Disable),
-        None => Ok(SslMode::Require),
+        // A certificate that nobody checks protects from nobody who can stand in between, so these are one.
+        Some("require" | "verify-ca" | "verify-full") | None => Ok(SslMode::Require),
         Some("allow" | "prefer") => Err(refused(
             "sslmode allow and prefer give way to whoever stands in between; use verify-full, or disable on a network of your own",
         )),

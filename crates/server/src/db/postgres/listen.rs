@@ -1,5 +1,9 @@
 //! Announcements of other nodes by `LISTEN`. PostgreSQL delivers them in the order of the commits that carry them, to
 //! everybody in the same order: so a heartbeat of our own that came back says that all before it have arrived.
+//!
+//! Heartbeats are sent over a second connection, so that they come back only where notifications reach a connection that
+//! says nothing. Behind a pooler in transaction mode they do not: it would return what is sent over the listening
+//! connection itself, and yet lose what others announce meanwhile.
 use super::{Address, Result, failed, tls};
 use crate::bus::{BEAT, Bus, LIMIT};
 use crate::db::{DbError, Kind};
@@ -10,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Notification};
 
 /// The channel of announcements.
 pub(super) const CHANNEL: &str = "hallpass";
@@ -40,10 +44,21 @@ pub(super) async fn run(address: &Address, bus: &Arc<Bus>, node: [u8; 8], mut st
 }
 
 async fn listen(address: &Address, bus: &Arc<Bus>, own: &str) -> Result<()> {
-    let (client, mut driver) = connect(address, bus, own).await?;
-    // Heartbeats need not survive a power cut, so nothing waits for the disk.
-    let setup = format!("set synchronous_commit = off; listen {CHANNEL}; listen {own}");
-    client.batch_execute(&setup).await.map_err(|error| failed(&error))?;
+    let (ear, name) = (Arc::clone(bus), own.to_owned());
+    let hear = move |notification: &Notification| {
+        if notification.channel() == CHANNEL {
+            ear.hear_text(notification.payload());
+        } else if notification.channel() == name
+            && let Ok(number) = notification.payload().parse()
+        {
+            ear.came_back(number);
+        }
+    };
+    let (listening, mut driver) = connect(address, hear).await?;
+    // What a pooler may bring to the wrong connection proves nothing.
+    let (beating, _beating) = connect(address, |_| {}).await?;
+    let setup = format!("listen {CHANNEL}; listen {own}");
+    listening.batch_execute(&setup).await.map_err(|error| failed(&error))?;
     // What was read while nobody listened may be outdated.
     bus.missed();
     let mut ticks = interval(BEAT);
@@ -51,8 +66,12 @@ async fn listen(address: &Address, bus: &Arc<Bus>, own: &str) -> Result<()> {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                let beat = format!("notify {own}, '{}'", bus.beat());
-                let sent = timeout(LIMIT, client.batch_execute(&beat)).await;
+                // It need not survive a power cut, so nothing waits for the disk.
+                let beat = format!(
+                    "begin; set local synchronous_commit = off; notify {own}, '{}'; commit",
+                    bus.beat()
+                );
+                let sent = timeout(LIMIT, beating.batch_execute(&beat)).await;
                 sent.map_err(|_| away("a heartbeat was not taken in time"))?.map_err(|error| failed(&error))?;
             }
             _ = &mut driver.0 => return Err(away("the connection that listens broke off")),
@@ -73,20 +92,17 @@ impl Drop for Driver {
     }
 }
 
-async fn connect(address: &Address, bus: &Arc<Bus>, own: &str) -> Result<(Client, Driver)> {
+async fn connect(
+    address: &Address,
+    hear: impl Fn(&Notification) + Send + 'static,
+) -> Result<(Client, Driver)> {
     let connecting = timeout(Duration::from_secs(5), address.config.connect(tls::Tls::new(address)?));
     let connected = connecting.await.map_err(|_| away("the database does not answer"))?;
     let (client, mut connection) = connected.map_err(|error| failed(&error))?;
-    let (bus, own) = (Arc::clone(bus), own.to_owned());
     let driver = tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            let AsyncMessage::Notification(notification) = message else { continue };
-            if notification.channel() == CHANNEL {
-                bus.hear_text(notification.payload());
-            } else if notification.channel() == own
-                && let Ok(number) = notification.payload().parse()
-            {
-                bus.came_back(number);
+            if let AsyncMessage::Notification(notification) = message {
+                hear(&notification);
             }
         }
     });

@@ -60,6 +60,12 @@ impl Postgres {
         self.address.shown()
     }
 
+    /// The server's clock, in microseconds since the epoch.
+    pub(super) async fn clock(&self) -> Result<i64> {
+        let rows = self.run("select (extract(epoch from clock_timestamp()) * 1000000)::bigint", &[]).await?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.int())
+    }
+
     /// Hears what other nodes announce until told to stop.
     pub(super) async fn listen(&self, bus: &Arc<Bus>, node: [u8; 8], stop: watch::Receiver<bool>) {
         listen::run(&self.direct, bus, node, stop).await;
@@ -180,6 +186,25 @@ impl Job {
     pub(super) async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         let (first, connection, patience) = self.ready()?;
         let result = in_time(patience, after_begin(first, connection, connection.execute(sql, params))).await;
+        self.note(result)
+    }
+
+    pub(super) async fn query_each(
+        &mut self,
+        sql: &'static str,
+        sets: &[Vec<Value<'_>>],
+    ) -> Result<Vec<Vec<Row>>> {
+        let (first, connection, patience) = self.ready()?;
+        let all = futures_util::future::try_join_all(sets.iter().map(|params| connection.query(sql, params)));
+        let result = in_time(patience, after_begin(first, connection, all)).await;
+        self.note(result)
+    }
+
+    /// The commit will not wait for the disk.
+    pub(super) async fn loosen(&mut self) -> Result<()> {
+        let (first, connection, patience) = self.ready()?;
+        let loosen = connection.batch("set local synchronous_commit = off");
+        let result = in_time(patience, after_begin(first, connection, loosen)).await;
         self.note(result)
     }
 

@@ -59,7 +59,7 @@ impl Stream {
                 };
                 let data = serde_json::from_str(&field("data")).unwrap();
                 let event = Event { id: field("id"), name: field("event"), data };
-                self.text = rest.to_owned();
+                self.text = rest.into();
                 return Some(event);
             }
             let patience = Duration::from_secs(20);

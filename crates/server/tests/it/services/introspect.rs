@@ -26,7 +26,7 @@ async fn an_access_token_is_told_with_what_it_stands_for() {
     let said = ask(&mut service, client.bearer.as_ref().unwrap()).await;
     let me = client.get("/api/v1/me").await.json;
     let now = server.app.now().seconds();
-    assert_eq!(said["jti"].as_str().map(str::len), Some(22));
+    assert_eq!(said["jti"].as_str().map(str::len), Some(36));
     let expected = json!({
         "active": true, "token_type": "Bearer", "client_id": "first-party", "username": "ann",
         "sub": me["user"]["id"], "sid": me["session"]["id"], "roles": ["user"], "amr": ["pwd"], "auth_time": now,

@@ -5,6 +5,7 @@ use hallpass::config::{Config, Secret};
 use hallpass::db::{Db, Options};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio_postgres::NoTls;
 
 /// The secret key of every server on PostgreSQL: nodes share it.
@@ -13,6 +14,11 @@ pub const SECRET_KEY: &str = "a-secret-key-for-tests-that-nodes-share-0123456789
 /// The PostgreSQL server of this run, without a database: `postgres://hallpass@127.0.0.1:5432`.
 pub fn postgres() -> Option<String> {
     std::env::var("HALLPASS_TEST_POSTGRES").ok()
+}
+
+/// The same, for tests of what only several nodes do.
+pub fn needed() -> String {
+    postgres().expect("this needs PostgreSQL: scripts/with-servers cargo test, or make test")
 }
 
 /// A database on the server of this run; removed when dropped.
@@ -77,10 +83,19 @@ impl Drop for Database {
     }
 }
 
+/// The Redis of this run, if it is about PostgreSQL with Redis.
+pub fn redis() -> Option<String> {
+    std::env::var("HALLPASS_TEST_REDIS").ok()
+}
+
 /// Sets what a server on PostgreSQL needs.
 pub fn use_in(config: &mut Config, database: &Database) {
-    config.database.url = Some(Secret::new(&database.url()));
-    config.database.pool_size = std::env::var("POOL").map_or(8, |v| v.parse().unwrap());
+    config.database.url = Some(Secret::new(database.url()));
+    config.redis.url = redis().map(|url| Secret::new(&url));
+    config.redis.prefix.clone_from(&database.name);
+    // A second, on a machine that does other things too.
+    config.redis.timeout = Duration::from_secs(1);
+    config.database.pool_size = 8;
     config.keys.secret_key = Some(Secret::new(SECRET_KEY));
 }
 

@@ -34,7 +34,7 @@ pub struct TestApp {
     router: axum::Router,
     folder: tempfile::TempDir,
     // Dropped first: then nobody listens any more.
-    _listening: watch::Sender<bool>,
+    listening: watch::Sender<bool>,
     // Dropped last.
     database: Option<Database>,
 }
@@ -77,22 +77,29 @@ impl TestApp {
         let random = Arc::new(TestRandom::default());
         let app = start::start(config, clock.clone(), random, true).await.expect("the server starts");
         let router = router::router(&app);
-        Self { _listening: listen(&app), app, clock, router, folder, database }
+        Self { listening: listen(&app), app, clock, router, folder, database }
     }
 
     /// The same data folder under a new process, possibly with other settings.
     pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.app.config.clone();
         change(&mut config);
-        let Self { clock, folder, app, router, database, _listening } = self;
-        drop((app, router, _listening));
+        let Self { clock, folder, app, router, database, listening } = self;
+        drop((app, router, listening));
         Self::open(folder, database, config, clock).await
     }
 
     /// Another node on the same database and clock.
     pub async fn second_node(&self) -> TestNode {
+        self.node_with(self.clock.clone(), |_| {}).await
+    }
+
+    /// Another node on the same database.
+    pub async fn node_with(&self, clock: Arc<TestClock>, change: impl FnOnce(&mut Config)) -> TestNode {
         let random = Arc::new(TestRandom::default());
-        let app = start::start(self.app.config.clone(), self.clock.clone(), random, true).await.unwrap();
+        let mut config = self.app.config.clone();
+        change(&mut config);
+        let app = start::start(config, clock, random, true).await.unwrap();
         TestNode { router: router::router(&app), _listening: listen(&app), app }
     }
 

@@ -1,5 +1,6 @@
 //! PostgreSQL servers of a test's own, to be restarted, stopped and failed over. They flush to the disk.
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,6 +66,32 @@ impl Postgres {
         server.up();
         must("createdb", &["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "hallpass", "hallpass"]);
         server
+    }
+
+    /// A server that offers TLS under a name, and the file of the authority that signed for it.
+    pub fn start_with_tls(name: &str) -> (Self, PathBuf) {
+        let server = Self::start();
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = parameters.self_signed(&authority_key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::from_params(&parameters, &authority_key);
+        let certificate =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let file = server.folder.path().join("authority.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        for (name, text) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+            let path = server.data.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if rustix::process::getuid().is_root() {
+                Command::new("chown").arg("postgres").arg(&path).output().unwrap();
+            }
+        }
+        server.configure("ssl = on\n");
+        server.crash_and_restart();
+        (server, file)
     }
 
     fn configure(&self, more: &str) {

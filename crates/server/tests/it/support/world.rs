@@ -22,6 +22,20 @@ impl Default for TestClock {
 }
 
 impl TestClock {
+    /// A clock that is as far from another as is said.
+    pub fn ahead_of(other: &Self, by: Duration) -> Self {
+        let clock = Self::default();
+        clock.now.store(other.now.load(Ordering::SeqCst), Ordering::SeqCst);
+        clock.advance(by);
+        clock
+    }
+
+    /// Shows what the machine's clock shows.
+    pub fn set_right(&self) {
+        let now = hallpass::clock::SystemClock::default().now();
+        self.now.store(now.micros(), Ordering::SeqCst);
+    }
+
     pub fn advance(&self, duration: Duration) {
         self.now.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
     }

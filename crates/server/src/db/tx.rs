@@ -1,0 +1,89 @@
+//! Write transactions, on whichever engine.
+use super::{Inner, Result, Row, Statements, Value, postgres, sqlite, writer};
+use crate::bus::Notice;
+use std::sync::Arc;
+
+pub(super) enum Job {
+    Sqlite(writer::Job),
+    Postgres(Box<postgres::Job>),
+}
+
+/// A write transaction. Keep nothing slow between its statements: others wait for it, or for what it has locked.
+pub struct Tx {
+    job: Job,
+    db: Arc<Inner>,
+    notices: Vec<Notice>,
+}
+
+impl Tx {
+    pub(super) fn new(job: Job, db: Arc<Inner>) -> Self {
+        Self { job, db, notices: Vec::new() }
+    }
+
+    /// Lets transactions that take the same name run one after the other, on every node, until they end. For rules
+    /// about rows that do not exist yet; what exists is decided by compare-and-set.
+    pub async fn lock(&mut self, name: &str) -> Result<()> {
+        match &mut self.job {
+            // It has one writer at a time anyway.
+            Job::Sqlite(_) => Ok(()),
+            Job::Postgres(job) => Box::pin(job.lock(name)).await,
+        }
+    }
+
+    /// Makes the change durable, together with others that wait; returns only then.
+    pub async fn commit(self) -> Result<()> {
+        let result = match self.job {
+            Job::Sqlite(job) => job.commit().await,
+            Job::Postgres(job) => Box::pin(job.commit(&Notice::write(&self.notices))).await,
+        };
+        // This node need not wait to hear of it. After a failure too: it may have been the answer that was lost.
+        if !self.notices.is_empty() {
+            self.db.bus.hear(&self.notices);
+        }
+        result
+    }
+
+    /// As [`Tx::commit`] without waiting for the disk: for what may be lost in a power cut, such as counts.
+    pub async fn commit_loosely(mut self) -> Result<()> {
+        if let Job::Postgres(job) = &mut self.job {
+            Box::pin(job.loosen()).await?;
+        }
+        self.commit().await
+    }
+
+    /// Runs a statement once for each set of values, in order, on a database server in one round trip for all.
+    pub async fn query_each(&mut self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
+        self.db.count();
+        match &mut self.job {
+            Job::Sqlite(job) => {
+                sets.iter().map(|params| job.run(|conn| sqlite::query(conn, sql, params))).collect()
+            }
+            Job::Postgres(job) => Box::pin(job.query_each(sql, sets)).await,
+        }
+    }
+
+    /// Has every node learn, with the commit, that what it has read of something is outdated.
+    pub fn announce(&mut self, notice: Notice) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+}
+
+impl Statements for Tx {
+    async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.db.count();
+        match &mut self.job {
+            Job::Sqlite(job) => job.run(|conn| sqlite::query(conn, sql, params)),
+            Job::Postgres(job) => Box::pin(job.query(sql, params)).await,
+        }
+    }
+
+    async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
+        self.db.count();
+        match &mut self.job {
+            Job::Sqlite(job) => job.run(|conn| sqlite::execute(conn, sql, params)),
+            Job::Postgres(job) => Box::pin(job.execute(sql, params)).await,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A Redis or Valkey server that nodes share: small values that several nodes change. Nothing in it is a fact; whoever
+//! uses it has to go on without it, and does so at once while it is away.
+use crate::config;
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::{AsyncCommands, Client, Script};
+use data_encoding::HEXLOWER;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After a failure the server is left alone for so long, so that calls do not each wait for it.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Attempts when other nodes change the same values at the same moment.
+const ATTEMPTS: u32 = 32;
+/// Replaces all values if none was changed since it was read: current values, then new ones, then the life in milliseconds.
+const REPLACE: &str = "for i = 1, #KEYS do
+  if (redis.call('GET', KEYS[i]) or '') ~= ARGV[i] then return 0 end
+end
+for i = 1, #KEYS do
+  local value = ARGV[#KEYS + i]
+  if value == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], value, 'PX', ARGV[#ARGV]) end
+end
+return 1";
+
+/// See the module's doc.
+pub struct Redis {
+    manager: ConnectionManager,
+    replace: Script,
+    prefix: String,
+    paused_until: Mutex<Option<Instant>>,
+    /// Changes of this node wait for each other here and not by trying again there.
+    turn: tokio::sync::Mutex<()>,
+    up: AtomicBool,
+}
+
+impl Redis {
+    /// Connects when it is first used, and anew after a failure.
+    ///
+    /// # Errors
+    /// A sentence for the operator, without a password.
+    pub fn open(url: &str, settings: &config::Redis) -> Result<Self, String> {
+        let problem = |error: ::redis::RedisError| {
+            format!("redis.url: {}", error.detail().unwrap_or("is not a Redis URL"))
+        };
+        let client = Client::open(url).map_err(problem)?;
+        let options = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(settings.timeout))
+            .set_connection_timeout(Some(settings.timeout.max(Duration::from_secs(1))))
+            .set_number_of_retries(1);
+        let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(problem)?;
+        Ok(Self {
+            manager,
+            replace: Script::new(REPLACE),
+            prefix: settings.prefix.clone(),
+            paused_until: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            up: AtomicBool::new(true),
+        })
+    }
+
+    /// The name of a key: `<prefix>:<kind>:<hexadecimal>`.
+    pub fn key(&self, kind: &str, bytes: &[u8]) -> String {
+        format!("{}:{kind}:{}", self.prefix, HEXLOWER.encode(bytes))
+    }
+
+    /// Whether the latest use went well.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Asks whether the server answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), String> {
+        let result = self.manager.clone().ping::<()>().await.map_err(|error| error.to_string());
+        self.up.store(result.is_ok(), Ordering::Relaxed);
+        result
+    }
+
+    /// Replaces the values of some keys by what is worked out from them, as if nobody else did anything meanwhile. A key
+    /// without a value has the empty one.
+    ///
+    /// # Errors
+    /// When the server is away or too slow.
+    pub async fn change<T>(
+        &self,
+        names: &[String],
+        life: Duration,
+        work: impl Fn(&[String]) -> (T, Vec<String>),
+    ) -> Result<T, String> {
+        if self.is_paused() {
+            return Err("it was out of reach a moment ago".into());
+        }
+        let result = self.try_change(names, life, work).await;
+        self.up.store(result.is_ok(), Ordering::Relaxed);
+        if result.is_err() {
+            *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+        }
+        result
+    }
+
+    async fn try_change<T>(
+        &self,
+        names: &[String],
+        life: Duration,
+        work: impl Fn(&[String]) -> (T, Vec<String>),
+    ) -> Result<T, String> {
+        let _turn = self.turn.lock().await;
+        let mut connection = self.manager.clone();
+        for _ in 0..ATTEMPTS {
+            let found: Vec<Option<String>> =
+                connection.mget(names).await.map_err(|error| error.to_string())?;
+            let former: Vec<String> = found.into_iter().map(Option::unwrap_or_default).collect();
+            let (done, values) = work(&former);
+            let mut replace = self.replace.prepare_invoke();
+            for name in names {
+                replace.key(name);
+            }
+            for value in former.iter().chain(&values) {
+                replace.arg(value);
+            }
+            replace.arg(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+            let replaced: i64 =
+                replace.invoke_async(&mut connection).await.map_err(|error| error.to_string())?;
+            if replaced == 1 {
+                return Ok(done);
+            }
+        }
+        Err("other nodes change the same values all the time".into())
+    }
+
+    fn is_paused(&self) -> bool {
+        let until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}

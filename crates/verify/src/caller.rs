@@ -1,0 +1,82 @@
+//! Who calls.
+use crate::error::VerifyError;
+use crate::revoked::Subject;
+use crate::times::{begun, id};
+use hallpass_crypto::jwt::{Claims, JwtError};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Who calls, as the verified token says. Cheap to clone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The user's id.
+    pub sub: Arc<str>,
+    /// The session's id.
+    pub sid: Arc<str>,
+    /// Names of the user's roles.
+    pub roles: Arc<[String]>,
+    /// Everything that the token says.
+    pub claims: Arc<Claims>,
+}
+
+impl Caller {
+    /// Reads the claims of a verified token; a token without user or session is none of ours.
+    pub(crate) fn read(claims: Claims) -> Result<(Self, Subject, i64), VerifyError> {
+        let text = |name: &'static str| {
+            claims.get(name).and_then(Value::as_str).ok_or(VerifyError::Invalid(JwtError::MissingClaim(name)))
+        };
+        let time = |name: &'static str| {
+            claims.get(name).and_then(Value::as_i64).ok_or(VerifyError::Invalid(JwtError::MissingClaim(name)))
+        };
+        let number = |text: &str| id(text).ok_or(VerifyError::Invalid(JwtError::Malformed));
+        let (sub, sid) = (text("sub")?, text("sid")?);
+        let subject = Subject {
+            user: number(sub)?,
+            session: number(sid)?,
+            issued: issued(time("iat")?, text("jti").ok()),
+        };
+        let expires = time("exp")?;
+        let caller = Self {
+            sub: sub.into(),
+            sid: sid.into(),
+            roles: roles(claims.get("roles")),
+            claims: Arc::default(),
+        };
+        Ok((Self { claims: Arc::new(claims), ..caller }, subject, expires))
+    }
+
+    /// The same caller with the roles that the server has just told.
+    pub(crate) fn with_roles(mut self, told: Option<&Value>) -> Self {
+        if told.is_some() {
+            self.roles = roles(told);
+        }
+        self
+    }
+
+    /// Whether the user has a role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|known| known == role)
+    }
+
+    /// Lets only users with a role go on.
+    ///
+    /// # Errors
+    /// [`VerifyError::Forbidden`].
+    pub fn require_role(&self, role: &str) -> Result<(), VerifyError> {
+        if self.has_role(role) { Ok(()) } else { Err(VerifyError::Forbidden) }
+    }
+}
+
+/// When a token was made, in milliseconds: its id (UUIDv7) tells within the second of `iat`. An id from a clock that was set
+/// back tells nothing; then the token counts as made at the beginning of the second.
+fn issued(seconds: i64, jti: Option<&str>) -> i64 {
+    let from = seconds.saturating_mul(1000);
+    let told = jti.and_then(id).map(begun);
+    told.filter(|told| (from..from.saturating_add(1000)).contains(told)).unwrap_or(from)
+}
+
+fn roles(value: Option<&Value>) -> Arc<[String]> {
+    let names = value.and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
+}
