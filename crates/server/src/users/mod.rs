@@ -282,7 +282,8 @@ pub async fn change_profile(
         }
         store::set_username(tx, user.id, username.as_ref(), now).await?;
     }
-    revocations::record(app, tx, Fact::UserChanged(user.id), now).await
+    let changed = profile.name.is_some() || profile.username.is_some();
+    tell(app, tx, user.id, changed, now).await.map(drop)
 }
 
 /// Closes or opens the account. The caller ends the sessions in the same transaction.

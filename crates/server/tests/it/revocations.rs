@@ -91,6 +91,7 @@ async fn changes_of_a_user_and_the_end_of_an_account_are_recorded() {
 
     let watch = Watch::start(&server).await;
     assert_eq!(client.patch("/api/v1/me", json!({ "name": "Ann" })).await.status, 200);
+    assert_eq!(client.patch("/api/v1/me", json!({})).await.status, 200, "nothing changes");
     assert_eq!(watch.end().await, ["user_changed"]);
 
     let watch = Watch::start(&server).await;

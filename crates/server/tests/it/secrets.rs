@@ -1,6 +1,7 @@
 //! Secrets show up nowhere but where they are handed out: not in logs, answers, settings or the database.
 use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::config::Secret;
+use hallpass::service_keys::{self, Scope};
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,16 @@ async fn life(server: &TestApp) -> (Vec<String>, String) {
     secrets.push(server.mailed_token(ANN, "/email/undo").await);
     client.post("/api/v1/password/forgot", json!({ "email": ANN })).await;
     secrets.push(server.mailed_token(ANN, "/password/reset").await);
+    let scopes = [Scope::Introspect, Scope::Revocations];
+    let (_, key) = service_keys::create(&server.app, "billing", &scopes, None).await.unwrap();
+    let mut service = server.client().with_header("authorization", &format!("Bearer {key}"));
+    for token in [&client.bearer, &client.refresh_token] {
+        let token = token.as_deref().unwrap();
+        answers += &service.post_form("/api/v1/introspect", &[("token", token)]).await.text;
+    }
+    answers += &service.get("/api/v1/revocations").await.text;
+    assert!(answers.contains("\"active\":true"), "{answers}");
+    secrets.push(key);
     for path in
         ["/api/v1/me", "/api/v1/sessions", "/api/v1/events", "/api/v1/me/export", "/metrics", "/health/ready"]
     {
