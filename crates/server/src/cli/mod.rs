@@ -3,6 +3,7 @@ mod audit;
 mod backup;
 mod docs;
 mod doctor;
+mod health;
 mod keys;
 mod lock;
 mod migrate;
@@ -66,6 +67,7 @@ enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
+    Health(health::Health),
     User(user::UserCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
@@ -120,6 +122,7 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Serve(command) => command.run(common),
         Command::Migrate(command) => command.run(common),
         Command::Doctor(command) => command.run(common),
+        Command::Health(command) => command.run(common),
         Command::User(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),

@@ -1,5 +1,6 @@
 //! The command line, as operators and scripts use it: the real binary, a real folder, a real server beside it.
 mod broken;
+mod health;
 pub mod process;
 
 use crate::support::{OTHER_PASSWORD, PASSWORD};
@@ -9,11 +10,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 31] = [
     &[],
     &["serve"],
     &["migrate"],
     &["doctor"],
+    &["health"],
     &["user"],
     &["user", "create"],
     &["user", "list"],
@@ -344,6 +346,13 @@ fn settings_are_shown_without_secrets() {
         toml,
         "its output is a settings file"
     );
+    let server = Place::new()
+        .set("HALLPASS_SECRET_KEY", secret)
+        .set("HALLPASS_DATABASE_URL", "postgres://me:letmein@db.example/hallpass");
+    for command in [&["config"][..], &["config", "--json"]] {
+        let text = server.run(command).succeeds().out;
+        assert!(text.contains("url") && !text.contains("letmein"), "{text}");
+    }
     let broken =
         Place::new().set("HALLPASS_SESSIONS__ACCESS_TTL", "soon").set("HALLPASS_SERVER__COLOUR", "red");
     broken.run(&["config"]).fails_with("the settings need correction");
