@@ -25,6 +25,8 @@ bench: ## Measures the hot paths of a release build against the physical limits 
 	@scripts/setup build
 	$(CARGO) build --release --quiet --package hallpass --package hallpass-bench
 	target/release/hallpass-bench
+	@scripts/setup servers
+	FSYNC=on scripts/with-servers target/release/hallpass-bench postgres
 
 fuzz: ## Lets hostile bytes loose on every parser, SECONDS=20 each (needs a nightly compiler)
 	@scripts/setup build
