@@ -64,6 +64,7 @@ async fn behind_a_pooler_that_carries_no_announcements_every_check_asks_the_data
     let server = TestApp::start_with(|config| {
         config.database.url = Some(pooled(config));
         config.database.prepared_statements = false;
+        config.redis.url = None;
     })
     .await;
     a_life(&server).await;
