@@ -2,12 +2,11 @@
 use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
-use crate::db::{Db, Options, sqlite_path};
+use crate::db::sqlite_path;
 use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
 use crate::random::Random;
-use crate::redis::Redis;
 use crate::secret_key;
 use crate::templates::Templates;
 use std::sync::Arc;
@@ -128,11 +127,8 @@ async fn open(
     let templates = Templates::load(config.mail.templates_dir.as_deref());
     let templates = templates.map_err(|problem| StartError::one(format!("mail.templates_dir: {problem}")))?;
     mail::check(&config, &templates).map_err(StartError::one)?;
-    let redis = config.redis.url.as_ref().filter(|_| !config.embedded());
-    let redis = redis.map(|url| Redis::open(url.expose(), &config.redis.options())).transpose();
-    let redis = redis.map_err(StartError::one)?.map(Arc::new);
-    let options = Options { redis: redis.clone(), ..config.database.options(Arc::clone(&clock)) };
-    let db = Db::open(&config.database_url(), &options).map_err(StartError::one)?;
+    let redis = config.open_redis().map_err(StartError::one)?;
+    let db = config.open_database(Arc::clone(&clock), redis.clone()).map_err(StartError::one)?;
     if migrate {
         db.migrate().await.map_err(StartError::one)?;
     }

@@ -41,7 +41,7 @@ impl Backup {
         }
         let out = common.out();
         let mut progress = Progress::new(out);
-        let copied = config.open_database(machine().0)?.backup(&file, &mut |remaining, total| {
+        let copied = config.open_database(machine().0, None)?.backup(&file, &mut |remaining, total| {
             progress.show(remaining, total);
         });
         progress.end();
@@ -173,6 +173,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 /// What has to be done before the restored database can be used, if anything.
 fn remark(config: &Config) -> Option<String> {
-    let db = config.open_database(machine().0).ok()?;
+    let db = config.open_database(machine().0, None).ok()?;
     runtime().ok()?.block_on(probes::key_problem(config, &db))
 }

@@ -30,7 +30,7 @@ impl Migrate {
         if !self.check && config.embedded() {
             secret_key::make_data_dir(&config)?;
         }
-        let db = config.open_database(machine().0)?;
+        let db = config.open_database(machine().0, None)?;
         if self.check {
             return check(common, &runtime()?.block_on(db.pending_migrations())?);
         }

@@ -131,7 +131,7 @@ pub(super) async fn database(config: &Config, report: &mut Report) {
     }
     let shown = path.display();
     let restore = "restore a backup with `hallpass restore`";
-    let db = match config.open_database(machine().0) {
+    let db = match config.open_database(machine().0, None) {
         Ok(db) => db,
         Err(problem) => return report.fail("database", problem.to_string()),
     };

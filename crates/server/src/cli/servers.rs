@@ -4,7 +4,6 @@ use super::{machine, probes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, ServerFacts};
-use crate::redis::Redis;
 use std::time::Duration;
 
 /// The oldest PostgreSQL that is tried.
@@ -14,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The database server: reachable, new enough, ours to use, up to date, durable, its clock like ours, announcements heard.
 pub(super) async fn postgres(config: &Config, report: &mut Report) {
-    let db = match config.open_database(machine().0) {
+    // A Redis that cannot be used is reported by itself.
+    let db = match config.open_database(machine().0, config.open_redis().ok().flatten()) {
         Ok(db) => db,
         Err(problem) => return report.fail("database", problem.to_string()),
     };
@@ -110,12 +110,15 @@ async fn announcements(db: &Db, report: &mut Report) {
 
 /// Redis, if one is set.
 pub(super) async fn redis(config: &Config, report: &mut Report) {
-    let Some(url) = &config.redis.url else { return };
+    if config.redis.url.is_none() {
+        return;
+    }
     if config.embedded() {
         return report.warn("redis", "redis.url is not used beside an embedded database");
     }
-    let answer = match Redis::open(url.expose(), &config.redis.options()) {
-        Ok(redis) => redis.ping().await,
+    let answer = match config.open_redis() {
+        Ok(Some(redis)) => redis.ping().await,
+        Ok(None) => return,
         Err(problem) => Err(problem),
     };
     match answer {

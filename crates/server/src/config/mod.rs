@@ -17,7 +17,8 @@ pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
 
 use crate::clock::Clock;
-use crate::db::{self, Db, DbError};
+use crate::db::{self, Db, DbError, Options};
+use crate::redis::Redis as RedisClient;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -124,12 +125,27 @@ impl Config {
         db::is_embedded(&self.database_url())
     }
 
-    /// Opens the configured database.
+    /// Opens the configured database; Redis carries announcements as well, if it is given.
     ///
     /// # Errors
     /// [`db::Kind::Open`] with a sentence for the operator.
-    pub fn open_database(&self, clock: Arc<dyn Clock>) -> Result<Db, DbError> {
-        Db::open(&self.database_url(), &self.database.options(clock))
+    pub fn open_database(
+        &self,
+        clock: Arc<dyn Clock>,
+        redis: Option<Arc<RedisClient>>,
+    ) -> Result<Db, DbError> {
+        let options = Options { redis, ..self.database.options(clock) };
+        Db::open(&self.database_url(), &options)
+    }
+
+    /// The configured Redis, which is of use beside a database server only. Connects later.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn open_redis(&self) -> Result<Option<Arc<RedisClient>>, String> {
+        let url = self.redis.url.as_ref().filter(|_| !self.embedded());
+        let opened = url.map(|url| RedisClient::open(url.expose(), &self.redis.options()));
+        Ok(opened.transpose()?.map(Arc::new))
     }
 
     /// The file that keeps a generated secret key.
