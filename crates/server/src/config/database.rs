@@ -15,6 +15,8 @@ pub struct Database {
     pub url: Option<Secret>,
     /// The same PostgreSQL database without the pooler that `database.url` leads through: announcements between nodes (`LISTEN`) cannot pass one in transaction mode. Default: `database.url`.
     pub direct_url: Option<Secret>,
+    /// Where `hallpass move-to-postgres` moves an embedded database: a `postgres://` URL. Also `HALLPASS_MOVE_TO`.
+    pub move_to: Option<Secret>,
     /// Connections to PostgreSQL at most, on this node.
     pub pool_size: u32,
     /// How long a call waits for a free connection, and for an answer of PostgreSQL, before it answers 503.
@@ -50,6 +52,7 @@ impl Default for Database {
         Self {
             url: None,
             direct_url: None,
+            move_to: None,
             pool_size: 16,
             timeout: Duration::from_secs(5),
             prepared_statements: true,

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 31] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -34,6 +34,7 @@ const COMMANDS: [&[&str]; 30] = [
     &["service-key", "revoke"],
     &["backup"],
     &["restore"],
+    &["move-to-postgres"],
     &["openapi"],
     &["config"],
     &["completions"],

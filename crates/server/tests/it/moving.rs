@@ -1,0 +1,246 @@
+//! From the embedded database to PostgreSQL: the real binary, a real file, a server of the test's own.
+mod odd;
+mod refused;
+
+use crate::cli::process::{Place, Said};
+use crate::crash::Worker;
+use crate::support::PASSWORD;
+use crate::support::database::SECRET_KEY;
+use crate::support::postgres::Postgres;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const MOVE: &[&str] = &["move-to-postgres", "--json"];
+/// The server still runs: stop it and go on.
+const GO_ON: i32 = 3;
+
+/// An embedded database that is to be moved to this server.
+fn place_to(postgres: &Postgres) -> Place {
+    let place = Place::new()
+        .set("HALLPASS_SECRET_KEY", SECRET_KEY)
+        .set("HALLPASS_LIMITS__ENABLED", "false")
+        .set("HALLPASS_PUBLIC_URL", "http://localhost:3000")
+        .set("HALLPASS_MOVE_TO", &postgres.url());
+    place.run(&["migrate"]).succeeds();
+    place
+}
+
+fn sqlite(place: &Place) -> Connection {
+    let connection = Connection::open(place.database()).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    connection
+}
+
+/// Users and sessions in numbers.
+fn seed(place: &Place, users: u32, sessions: u32) {
+    let sql = format!(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < {users})
+         insert into users (id, email, email_normalised, roles, created_at, updated_at)
+         select printf('01990000-0000-7000-8000-%012d', i), i || '@seed.example', i || '@seed.example', 'user', 1, 1 from n;
+         with recursive n(i) as (select 1 union all select i + 1 from n where i < {sessions})
+         insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network, rotated_agent,
+         delivery, amr, auth_time, ip, user_agent, created_at, last_seen_at, expires_at, absolute_expires_at)
+         select printf('01990000-0000-7000-9000-%012d', i), printf('01990000-0000-7000-8000-%012d', 1 + i % {users}), 'seed', 0,
+         randomblob(32), 1, '127.0.0.1', 'seed', 'body', 'pwd', 1, '127.0.0.1', 'seed', 1, 1, 9000000000000000,
+         9000000000000000 from n;"
+    );
+    sqlite(place).execute_batch(&sql).unwrap();
+}
+
+/// Every table with its number of rows, on both sides, without the marks of the move.
+fn assert_same_counts(place: &Place, postgres: &Postgres) {
+    let connection = sqlite(place);
+    let sql = "select name from sqlite_schema where type = 'table' and name not like 'sqlite%' and name not like 'refinery%'";
+    let mut statement = connection.prepare(sql).unwrap();
+    let names: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(|name| name.unwrap()).collect();
+    assert!(names.len() > 8);
+    for name in names {
+        let marks = if name == "meta" { "where name = 'secret_key'" } else { "" };
+        let sql = format!("select count(*) from {name} {marks}");
+        let here: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(postgres.sql(&sql), here.to_string(), "{name}");
+    }
+}
+
+/// The report of a run with this exit code.
+fn report(said: &Said, code: i32) -> Value {
+    assert_eq!(said.code, code, "{said:?}");
+    serde_json::from_str(&said.out).unwrap()
+}
+
+fn audit_is_whole(place: &Place) {
+    assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
+}
+
+#[test]
+fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
+    let postgres = Postgres::start();
+    let place = place_to(&postgres);
+    let server = place.serve();
+    for number in 0..3 {
+        place.add_user(&Worker::email(number));
+    }
+    for email in ["gone@example.com", "later@example.com"] {
+        place.add_user(email);
+    }
+    let key =
+        place.run(&["service-key", "create", "--name", "billing", "--scope", "introspect", "--json"]).json();
+    let pending = json!({ "email": "new@example.com", "password": PASSWORD });
+    assert_eq!(server.send("POST", "/api/v1/register", "", &pending).0, 202);
+    let mut workers: Vec<Worker> = (0..3).map(|number| Worker::new(&server, number)).collect();
+    let gone = server.sign_in("gone@example.com", PASSWORD);
+    let later = server.sign_in("later@example.com", PASSWORD);
+    seed(&place, 500, 20_000);
+    let enough = AtomicBool::new(false);
+    let first = std::thread::scope(|scope| {
+        let (address, enough) = (server.address.as_str(), &enough);
+        for worker in &mut workers {
+            scope.spawn(move || while !enough.load(Ordering::Relaxed) && worker.work(address).is_some() {});
+        }
+        let moving = scope.spawn(|| place.run(MOVE));
+        place.run(&["user", "delete", "gone@example.com", "--yes"]).succeeds();
+        let first = moving.join().unwrap();
+        enough.store(true, Ordering::Relaxed);
+        first
+    });
+    assert_eq!(report(&first, GO_ON)["state"], "copied");
+    assert!(postgres.sql("select count(*) from sessions").parse::<u32>().unwrap() >= 20_000);
+    // What was copied is gone, or changed, before the rest is.
+    place.run(&["user", "delete", "later@example.com", "--yes"]).succeeds();
+    place.run(&["sessions", "revoke", "--user", "1@seed.example", "--yes"]);
+    for worker in &mut workers {
+        for _ in 0..14 {
+            worker.work(&server.address).unwrap();
+        }
+    }
+    let again = place.run(MOVE);
+    assert!(report(&again, GO_ON)["tables"][0]["name"].is_string() || again.code == GO_ON);
+    server.stop();
+    let moved = report(&place.run(MOVE), 0);
+    assert_eq!(moved["state"], "moved");
+    assert!(moved["tables"].as_array().unwrap().iter().all(|table| table["hash"].is_string()), "{moved}");
+    assert_same_counts(&place, &postgres);
+    assert_eq!(report(&place.run(MOVE), 0)["state"], "moved", "once more does no harm");
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("was moved to 127.0.0.1:");
+    place.run(&["user", "list"]).fails_with("--undo-mark");
+
+    let place = place.set("HALLPASS_DATABASE_URL", &postgres.url());
+    let server = place.serve();
+    for worker in &mut workers {
+        worker.check(&server);
+    }
+    for (token, email) in [(gone, "gone@example.com"), (later, "later@example.com")] {
+        assert_eq!(server.me(&token), 401);
+        let body = json!({ "email": email, "password": PASSWORD });
+        assert_eq!(server.send("POST", "/api/v1/login", "", &body).0, 401);
+    }
+    let token = workers.len().to_string();
+    let (status, _) = server.send(
+        "POST",
+        "/api/v1/introspect",
+        key["key"].as_str().unwrap_or(&token),
+        &json!({ "token": "x" }),
+    );
+    assert_ne!(status, 401, "{key}");
+    server.sign_in(&Worker::email(0), PASSWORD);
+    audit_is_whole(&place);
+    server.stop();
+    place.run(MOVE).fails_with("PostgreSQL already");
+}
+
+/// Starts a move and kills it when the target answers a question with `true`.
+fn kill_when(place: &Place, postgres: &Postgres, question: &str) -> Option<i32> {
+    let mut command = place.command(MOVE);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        if postgres.sql(question) == "t" {
+            child.kill().unwrap();
+            break child.wait().unwrap();
+        }
+    };
+    ended.code()
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_and_an_unfinished_copy_is_not_started_on() {
+    let postgres = Postgres::start();
+    let place = place_to(&postgres);
+    place.add_user("ann@example.com");
+    seed(&place, 2_000, 40_000);
+    let on_target = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        Said::from(command.env("HALLPASS_DATABASE_URL", postgres.url()).output().unwrap())
+    };
+    let moments = [
+        "select to_regclass('refinery_schema_history') is not null",
+        "select to_regclass('meta') is not null",
+        "select case when to_regclass('meta') is null then false else (select count(*) > 0 from meta) end",
+        "select count(*) > 0 from users",
+        "select count(*) > 0 from sessions",
+        "select count(*) > 20000 from sessions",
+        "select count(*) >= 40000 from sessions",
+        "select count(*) > 0 from pg_stat_user_tables where relname = 'sessions' and last_analyze is not null",
+    ];
+    for (number, moment) in moments.into_iter().enumerate() {
+        let code = kill_when(&place, &postgres, moment);
+        assert_eq!(code, None, "it ended before: {moment}");
+        if number > 3 {
+            on_target(&["serve", "--listen", "127.0.0.1:0"]).fails_with("not finished");
+            on_target(&["user", "list"]).fails_with("not finished");
+        }
+        // Something changes between the runs, also what was copied.
+        let (deleted, renamed) = (10 + number, 20 + number);
+        sqlite(&place)
+            .execute_batch(&format!(
+                "pragma foreign_keys = on; delete from users where id like '%{deleted:012}';
+                 update users set name = 'run {number}' where id like '%{renamed:012}'"
+            ))
+            .unwrap();
+    }
+    let moved = report(&place.run(MOVE), 0);
+    assert_eq!(moved["state"], "moved");
+    assert_same_counts(&place, &postgres);
+    assert_eq!(postgres.sql("select count(*) from users where name like 'run %'"), moments.len().to_string());
+    // As if it had been killed between the two marks: neither side is started on, and the next run ends it.
+    postgres.sql("update meta set name = 'moving_from' where name = 'moved_from'");
+    on_target(&["user", "list"]).fails_with("not finished");
+    place.run(&["user", "list"]).fails_with("was moved to");
+    assert_eq!(report(&place.run(MOVE), 0)["state"], "moved");
+    assert!(on_target(&["user", "list"]).succeeds().out.contains("ann@example.com"));
+}
+
+#[test]
+fn what_was_unique_and_changed_hands_between_two_runs_is_moved() {
+    let postgres = Postgres::start();
+    let place = place_to(&postgres);
+    seed(&place, 20, 200);
+    let server = place.serve();
+    assert_eq!(place.run(MOVE).code, GO_ON);
+    sqlite(&place)
+        .execute_batch(
+            "update users set email_normalised = 'x' where id like '%000001';
+             update users set email_normalised = '1@seed.example' where id like '%000002';
+             update users set email_normalised = '2@seed.example' where id like '%000001';
+             update sessions set revoked_at = 5 where user_id like '%000003'",
+        )
+        .unwrap();
+    server.stop();
+    let moved = report(&place.run(MOVE), 0);
+    let table = |name: &str| {
+        moved["tables"].as_array().unwrap().iter().find(|one| one["table"] == name).unwrap().clone()
+    };
+    assert_eq!(table("users")["removed"], 2, "{moved}");
+    assert_eq!(
+        table("sessions")["added"],
+        30,
+        "those that changed, and those that went with their users: {moved}"
+    );
+    assert_same_counts(&place, &postgres);
+    assert_eq!(postgres.sql("select count(*) from sessions where revoked_at = 5"), "10");
+}
