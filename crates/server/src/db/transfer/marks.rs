@@ -49,12 +49,16 @@ impl Db {
     /// Whether this database may be worked on, or was moved elsewhere, or is the unfinished copy of another.
     pub async fn standing(&self) -> Result<Standing> {
         let exists = match &self.0.engine {
-            Engine::Sqlite(_) => "select count(*) from sqlite_schema where type = 'table' and name = 'meta'",
+            Engine::Sqlite(_) => "select count(*) from sqlite_schema where name = 'refinery_schema_history'",
             Engine::Postgres(_) => "select (to_regclass('refinery_schema_history') is not null)::int::bigint",
         };
         let mut db = self;
-        if db.query(exists, &[]).await?.into_iter().next().map(|mut row| row.int()).transpose()? != Some(1) {
-            return Ok(Standing::Whole);
+        // That table is made a moment before the others.
+        for sql in [exists, "select count(*) from refinery_schema_history"] {
+            let found = db.query_opt(sql, &[]).await?.map(|mut row| row.int()).transpose()?;
+            if found.is_none_or(|found| found == 0) {
+                return Ok(Standing::Whole);
+            }
         }
         let sql = "select name, value from meta where name in ($1, $2)";
         let Some(mut row) = db.query_opt(sql, &[MOVED_TO.into(), MOVING_FROM.into()]).await? else {

@@ -46,6 +46,9 @@ impl Source {
 
     /// What this database is called in all its moves; made at the first.
     pub(super) fn id(&self, fresh: &str) -> Result<String> {
+        if let Some(id) = self.noted(MOVING_ID)? {
+            return Ok(id);
+        }
         let sql = "insert into meta (name, value) values (?1, ?2) on conflict do nothing";
         self.lock().execute(sql, [MOVING_ID, fresh]).map_err(failed)?;
         self.noted(MOVING_ID)?.ok_or_else(|| DbError::missing("the move could not be noted"))

@@ -70,10 +70,10 @@ impl Target {
         Ok(self.number(sql).await? == 1)
     }
 
-    /// Whether migrations were ever applied there.
+    /// Whether migrations were ever applied there; their table is made a moment before.
     pub(super) async fn has_history(&self) -> Result<bool> {
         let sql = "select (to_regclass('refinery_schema_history') is not null)::int::bigint";
-        Ok(self.number(sql).await? == 1)
+        Ok(self.number(sql).await? == 1 && !self.migrations().await?.is_empty())
     }
 
     /// Numbers of the applied migrations.

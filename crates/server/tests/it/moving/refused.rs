@@ -81,7 +81,8 @@ fn what_cannot_be_reached_or_may_not_be_written_is_said_without_the_password() {
     said(&postgres.url().replace("/hallpass", "/nowhere"), "does not exist");
     said("sqlite:there.db", "must be postgres://");
     said("postgres://hallpass:s3cret@127.0.0.1/hallpass?sslmode=prefer", "sslmode");
-    postgres.sql("create role reader login; revoke create on schema public from public; create database latin encoding 'LATIN1' template template0 locale 'C'");
+    postgres.sql("create role reader login; revoke create on schema public from public");
+    postgres.sql("create database latin encoding 'LATIN1' template template0 locale 'C'");
     said(&postgres.url().replace("hallpass@", "reader@"), "permission denied");
     said(
         &postgres.url().replace("/hallpass", "/latin").replace("//latin@", "//hallpass@"),
