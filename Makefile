@@ -1,12 +1,12 @@
 # Two commands are the whole set-up: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz docs fmt advisories clean
+.PHONY: help run test lint bench fuzz proxies backup-test docs fmt advisories clean
 
 CARGO ?= cargo
 SECONDS ?= 20
 
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The development profile: it builds in a third of the time, and what is slow (hashing, SQLite) is optimised in it too.
 run: ## Builds and serves on http://localhost:3000, data in ./data, no file to write first
@@ -25,10 +25,20 @@ bench: ## Measures the hot paths of a release build against the physical limits 
 	@scripts/setup build
 	$(CARGO) build --release --quiet --package hallpass --package hallpass-bench
 	target/release/hallpass-bench
+	@scripts/setup servers
+	FSYNC=on scripts/with-servers target/release/hallpass-bench postgres
 
 fuzz: ## Lets hostile bytes loose on every parser, SECONDS=20 each (needs a nightly compiler)
 	@scripts/setup build
 	scripts/fuzz $(SECONDS)
+
+proxies: ## Runs the proxy configurations of deploy/proxies before a node, with nginx and Caddy
+	@scripts/setup build proxies
+	scripts/proxies
+
+backup-test: ## Backs up and restores, embedded and on PostgreSQL, and looks whether everything still works
+	@scripts/setup build servers
+	scripts/backup-test
 
 docs: ## Regenerates docs/errors.md, docs/configuration.md and crates/server/openapi.json
 	$(CARGO) run --quiet --package hallpass -- docs --out .

@@ -2,7 +2,8 @@
 //! core, this generator the other. Writes table, targets and plot into `docs/performance.md`.
 //!
 //! `BENCH_SECONDS` (5) is the length of a load, `BENCH_REQUESTS` (1000000) the number of requests before
-//! memory is read again, `BENCH_SESSIONS` (1000000) the largest database. The argument `print` writes no file; `check`,
+//! memory is read again, `BENCH_SESSIONS` (1000000) the largest database. The argument `postgres` measures on a PostgreSQL
+//! server (`scripts/with-servers`) instead. The argument `print` writes no file; `check`,
 //! `refresh` or `login` measures that alone, for a profiler.
 mod bare;
 mod http;
@@ -11,6 +12,7 @@ mod limits;
 mod load;
 mod machine;
 mod plot;
+mod postgres;
 mod report;
 mod run;
 mod scenarios;
@@ -37,6 +39,11 @@ fn main() -> Fallible<()> {
     if let "check" | "refresh" | "login" = argument.as_str() {
         let text = runtime.block_on(run::one(&argument))?.text()?;
         return Ok(writeln!(out, "{text}")?);
+    }
+    if argument == "postgres" {
+        let report = runtime.block_on(run::on_postgres())?;
+        writeln!(out, "{}", report.text()?)?;
+        return report.write_text(Path::new("docs/performance.md"), "measured on PostgreSQL");
     }
     let report = runtime.block_on(run::everything())?;
     writeln!(out, "{}", report.text()?)?;

@@ -4,9 +4,6 @@ use crate::plot;
 use std::fmt::Write;
 use std::path::Path;
 
-const BEGIN: &str = "<!-- measured: written by `make bench` -->";
-const END: &str = "<!-- /measured -->";
-
 /// One line of the table.
 pub struct Row {
     /// What was measured.
@@ -65,21 +62,27 @@ impl Report {
             let reached = if target.reached { "reached" } else { "**missed**" };
             writeln!(out, "| {} | {} | {} | {reached} |", target.what, target.asked, target.measured)?;
         }
-        writeln!(
-            out,
-            "\n![Requests per second of server CPU beside the limits of the machine](performance.svg)"
-        )?;
+        if !self.bars.is_empty() {
+            let picture =
+                "![Requests per second of server CPU beside the limits of the machine](performance.svg)";
+            writeln!(out, "\n{picture}")?;
+        }
         Ok(out)
     }
 
-    /// Replaces what stands between the markers; the text around them stays.
+    /// Writes the table and the plot.
     pub fn write(&self, docs: &Path) -> Fallible<()> {
-        let file = docs.join("performance.md");
-        let former = std::fs::read_to_string(&file)?;
-        let (before, rest) = former.split_once(BEGIN).ok_or("docs/performance.md has lost its marker")?;
-        let (_, after) = rest.split_once(END).ok_or("docs/performance.md has lost its end marker")?;
-        std::fs::write(&file, format!("{before}{BEGIN}\n{}\n{END}{after}", self.text()?))?;
+        self.write_text(&docs.join("performance.md"), "measured")?;
         Ok(std::fs::write(docs.join("performance.svg"), plot::svg(&self.bars))?)
+    }
+
+    /// Replaces what stands between the markers of a name; the text around them stays.
+    pub fn write_text(&self, file: &Path, name: &str) -> Fallible<()> {
+        let (begin, end) = (format!("<!-- {name}: written by `make bench` -->"), format!("<!-- /{name} -->"));
+        let former = std::fs::read_to_string(file)?;
+        let (before, rest) = former.split_once(&begin).ok_or("docs/performance.md has lost its marker")?;
+        let (_, after) = rest.split_once(&end).ok_or("docs/performance.md has lost its end marker")?;
+        Ok(std::fs::write(file, format!("{before}{begin}\n{}\n{end}{after}", self.text()?))?)
     }
 }
 

@@ -49,6 +49,13 @@ pub async fn everything() -> Fallible<Report> {
     Ok(report)
 }
 
+/// Measures on a PostgreSQL server.
+pub async fn on_postgres() -> Fallible<Report> {
+    let length = Duration::from_secs(setting("BENCH_SECONDS", 5)?);
+    let largest = i64::try_from(setting("BENCH_SESSIONS", 1_000_000)?)?;
+    crate::postgres::everything(length, largest).await
+}
+
 /// Measures one thing, for a profiler to look at meanwhile.
 pub async fn one(what: &str) -> Fallible<Report> {
     let length = Duration::from_secs(setting("BENCH_SECONDS", 5)?);

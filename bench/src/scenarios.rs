@@ -100,7 +100,7 @@ pub async fn many_checks(server: &Server, count: usize) -> Fallible<()> {
 }
 
 /// A client that refreshes its share of the seeded sessions in turn.
-struct Refresher {
+pub struct Refresher {
     keys: Rc<Keys>,
     sessions: Vec<(i64, Option<String>)>,
     at: usize,
@@ -120,7 +120,7 @@ impl Client for Refresher {
 }
 
 /// Clients that refresh sessions of one lane, spread over all the seeded ones, `most` each.
-fn refreshers(total: i64, lane: i64, clients: usize, most: usize) -> Fallible<Vec<Refresher>> {
+pub fn refreshers(total: i64, lane: i64, clients: usize, most: usize) -> Fallible<Vec<Refresher>> {
     let keys = Rc::new(seed::keys()?);
     let each = (usize::try_from(seed::in_lane(total))? / clients).clamp(1, most);
     let refresher = |client: usize| -> Fallible<Refresher> {

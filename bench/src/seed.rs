@@ -71,6 +71,27 @@ pub fn token(number: i64, generation: u32) -> RefreshToken {
     RefreshToken::new(id_bytes(number, 1), generation, random)
 }
 
+/// Writes users and sessions as PostgreSQL copies them in.
+pub fn text(users: &Path, sessions: &Path, count: i64) -> Fallible<()> {
+    use std::io::{BufWriter, Write};
+    let open = |path: &Path| std::fs::File::create(path).map(BufWriter::new);
+    let (mut users, mut sessions, now) = (open(users)?, open(sessions)?, now_micros());
+    for number in 0..count {
+        let owner = hyphened(id_bytes(number / PER_USER, 2));
+        if number % PER_USER == 0 {
+            let email = format!("seed{number}@example.com");
+            writeln!(users, "{owner}\t{email}\t{email}\t{now}\tuser\t{now}\t{now}")?;
+        }
+        let hash = data_encoding::HEXLOWER.encode(&token(number, 0).hash());
+        let (id, end) = (session_id(number), now + WEEK);
+        writeln!(
+            sessions,
+            "{id}\t{owner}\tfirst-party\t0\t\\\\x{hash}\t{now}\t127.0.0.1\tbench\tbody\tpwd\t{now}\t127.0.0.1\tbench\t{now}\t{now}\t{end}\t{end}"
+        )?;
+    }
+    Ok(())
+}
+
 /// Adds users and sessions.
 pub fn sessions(database: &Path, count: i64) -> Fallible<()> {
     let mut connection = Connection::open(database)?;

@@ -24,6 +24,11 @@ pub struct Server {
 impl Server {
     /// Starts the release binary that lies beside this one, on a data folder.
     pub async fn hallpass(folder: &Path) -> Fallible<Self> {
+        Self::hallpass_with(folder, &[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn hallpass_with(folder: &Path, settings: &[(&str, String)]) -> Fallible<Self> {
         let binary: PathBuf = std::env::current_exe()?.with_file_name("hallpass");
         let mut command = Command::new(binary);
         command
@@ -34,6 +39,7 @@ impl Server {
             .env("HALLPASS_LIMITS__ENABLED", "false")
             .env("HALLPASS_PASSWORDS__HASH_THREADS", "1")
             .env("HALLPASS_TELEMETRY__LOG_LEVEL", "warn")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .current_dir(folder);
         Self::start(command, "/health/ready").await
     }

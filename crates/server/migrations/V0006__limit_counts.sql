@@ -1,5 +1,6 @@
 -- Failures and other costly events, where nodes share their counts in the database. The key is a keyed hash of what is
--- counted; nothing tells whom it is about.
+-- counted; nothing tells whom it is about. No index on what changes:
+-- so an update stays on its page.
 create table limit_counts (
     key bytea primary key,
     count bigint not null,
@@ -7,4 +8,3 @@ create table limit_counts (
     latest bigint not null,
     refused bigint not null
 );
-create index limit_counts_by_latest on limit_counts (latest);

@@ -1,5 +1,6 @@
 //! What the binary knows about itself: the API, its settings, completions, and the generated references.
 use super::{Cli, Common, Failure, Outcome, out};
+use crate::db;
 use crate::{config, openapi};
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
@@ -32,7 +33,7 @@ impl ShowConfig {
         let mut value = serde_json::to_value(&config)?;
         // What follows from other settings when it is not set.
         value["server"]["public_url"] = config.public_url().into();
-        value["database"]["url"] = config.database_url().into();
+        value["database"]["url"] = db::shown(&config.database_url()).into();
         value["sessions"]["audience"] = config.audience().into();
         common.out().show(&value, || lines(&value))
     }

@@ -1,11 +1,11 @@
 //! `hallpass doctor`.
-use super::{Common, Failure, Outcome, probes, runtime};
+use super::{Common, Failure, Outcome, probes, runtime, servers};
 use crate::config::{Config, Mode, check_production};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-/// Checks settings, folder, keys, database, disk, mail, clock and speed; says what to do.
+/// Checks settings, folder, keys, database, Redis, disk, mail, proxy, clock and speed; says what to do.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  hallpass doctor\n  hallpass doctor --mail   # also calls the SMTP server\n  \
@@ -100,13 +100,23 @@ impl Doctor {
 
     fn examine(&self, config: &Config, report: &mut Report) -> Outcome {
         readiness(config, report);
-        probes::folder(config, report);
+        if config.embedded() {
+            probes::folder(config, report);
+        }
         probes::secret_key(config, report);
-        probes::running(config, report);
-        probes::disk(config, report);
+        if config.embedded() {
+            probes::running(config, report);
+            probes::disk(config, report);
+        }
         probes::clock(config, report);
+        servers::proxy(config, report);
         runtime()?.block_on(async {
-            probes::database(config, report).await;
+            if config.embedded() {
+                probes::database(config, report).await;
+            } else {
+                servers::postgres(config, report).await;
+            }
+            servers::redis(config, report).await;
             probes::hashing(config, report).await;
             probes::mail(config, self.mail, report).await;
         });

@@ -3,6 +3,7 @@ mod audit;
 mod backup;
 mod docs;
 mod doctor;
+mod health;
 mod keys;
 mod lock;
 mod migrate;
@@ -12,6 +13,7 @@ mod out;
 mod ownership;
 mod probes;
 mod serve;
+mod servers;
 mod service_key;
 mod sessions;
 mod user;
@@ -67,6 +69,7 @@ enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
+    Health(health::Health),
     User(user::UserCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
@@ -123,6 +126,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(command) => command.run(common),
         Command::Migrate(command) => command.run(common),
         Command::Doctor(command) => command.run(common),
+        Command::Health(command) => command.run(common),
         Command::User(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),

@@ -39,6 +39,14 @@ fn database(config: &Config, problems: &mut Vec<ConfigError>) {
         };
         problems.extend(problem.map(|problem| ConfigError::new("database.move_to", problem)));
     }
+    if let Some(url) = &config.redis.url
+        && !["redis://", "rediss://"].iter().any(|scheme| url.expose().starts_with(scheme))
+    {
+        problems.push(ConfigError::new("redis.url", "must begin with redis:// or rediss://"));
+    }
+    if config.redis.timeout < Duration::from_millis(10) || config.redis.timeout > Duration::from_secs(5) {
+        problems.push(ConfigError::new("redis.timeout", "must be between 10ms and 5s"));
+    }
     if !config.embedded() && config.keys.secret_key.is_none() {
         let text = "must be set when the database is a server, the same on every node; make one with `openssl rand \
                     -base64 32` and set HALLPASS_SECRET_KEY";

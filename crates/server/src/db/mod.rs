@@ -8,6 +8,7 @@ mod backup;
 mod migrations;
 mod postgres;
 mod row;
+mod server;
 mod sqlite;
 mod transfer;
 mod tx;
@@ -16,18 +17,18 @@ mod version;
 mod writer;
 
 use crate::bus::{Bus, Proof};
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::Timestamp;
 use crate::ids::{SessionId, UserId};
 pub use row::{Row, Value};
+pub use server::{Options, ServerFacts};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 pub use transfer::{Done, Moved, Progress, Standing, Transfer, undo_mark};
 use tx::Job;
 pub use tx::Tx;
-pub use url::{check_url, is_embedded, sqlite_path};
+pub use url::{check_url, is_embedded, shown, sqlite_path};
 pub use version::Version;
 
 /// Why a statement failed.
@@ -108,33 +109,6 @@ pub trait Statements: Send {
     }
 }
 
-/// How to use a database server; an embedded database has no use for it.
-#[derive(Clone)]
-pub struct Options {
-    /// Connections at most.
-    pub pool_size: usize,
-    /// How long to wait for a connection, and for an answer.
-    pub patience: Duration,
-    /// The same database for what a pooler in transaction mode cannot carry.
-    pub direct_url: Option<String>,
-    /// Whether statements are prepared once for each connection. Not every pooler that stands between bears it.
-    pub prepared_statements: bool,
-    /// Tells how long ago a heartbeat was.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            pool_size: 16,
-            patience: Duration::from_secs(5),
-            direct_url: None,
-            prepared_statements: false,
-            clock: Arc::new(SystemClock::default()),
-        }
-    }
-}
-
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -201,12 +175,20 @@ impl Db {
         &self.0.bus
     }
 
+    /// What a database server says of itself; `None` for an embedded database.
+    pub async fn server_facts(&self) -> Result<Option<ServerFacts>> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(engine) => Box::pin(engine.facts()).await.map(Some),
+        }
+    }
+
     /// By how many microseconds an instant of this node's is ahead of the database server's clock; negative when behind,
     /// 0 for an embedded database.
     pub async fn clock_ahead(&self, now: Timestamp) -> Result<i64> {
         match &self.0.engine {
             Engine::Sqlite(_) => Ok(0),
-            Engine::Postgres(engine) => Ok(now.micros().saturating_sub(engine.clock().await?)),
+            Engine::Postgres(engine) => Ok(now.micros().saturating_sub(Box::pin(engine.clock()).await?)),
         }
     }
 

@@ -15,6 +15,11 @@ pub fn check_url(url: &str) -> Result<()> {
     if postgres::is_postgres(url) { postgres::check_url(url) } else { sqlite_path(url).map(drop) }
 }
 
+/// A URL for people to see: without user, password and options.
+pub fn shown(url: &str) -> String {
+    if is_embedded(url) { url.to_owned() } else { format!("postgres://{}", postgres::shown(url)) }
+}
+
 /// The file that `sqlite:<path>` or `sqlite://<path>` names.
 pub fn sqlite_path(url: &str) -> Result<PathBuf> {
     let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));

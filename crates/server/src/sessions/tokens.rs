@@ -4,14 +4,14 @@ use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::{Timestamp, micros};
 use crate::config::OnReuse;
-use crate::db::{Statements, Tx};
+use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::limits;
 use crate::mail::{self, Message};
 use crate::sessions::device;
 use crate::telemetry::Outcome;
-use crate::users::{self, User};
+use crate::users;
 use crate::web::Client;
 use hallpass_crypto::rotation::{Chain, Presented, Rules, Verdict, judge};
 use hallpass_crypto::secret::RefreshToken;
@@ -54,7 +54,7 @@ async fn try_rotate(app: &App, presented: &str, client: &Client) -> Result<Refre
         now,
     };
     match store::rotate(&app.db, &rotation).await? {
-        Some(session) => Ok(Refreshed(issue(app, &app.db, session, &successor, now).await?)),
+        Some(session) => Ok(Refreshed(issue(app, session, &successor, now).await?)),
         None => not_current(app, app.db.begin().await?, &token, client, now).await,
     }
 }
@@ -82,15 +82,16 @@ async fn not_current(
     match judge(&chain, &presented, &client.origin(), now.micros(), &rules(app)) {
         Verdict::Retry => {
             let successor = open(token, handover)?;
-            Ok(Refreshed(issue(app, &mut tx, session, &successor, now).await?))
+            // Nothing more is read or written in it, and another would need a second connection.
+            drop(tx);
+            Ok(Refreshed(issue(app, session, &successor, now).await?))
         }
         Verdict::LateRetry if store::late_retry(&mut tx, id, session.generation).await? => {
             let successor = open(token, handover)?;
             let event = Event::new(Kind::RefreshRetriedLate, client).user(session.user_id).session(id);
             audit::record(app, &mut tx, event, now).await?;
-            let issued = issue(app, &mut tx, session, &successor, now).await?;
             tx.commit().await?;
-            Ok(Refreshed(issued))
+            Ok(Refreshed(issue(app, session, &successor, now).await?))
         }
         // It became current between the two statements (another node): the client's retry will find it so.
         Verdict::Rotate => Err(Error::new(Code::Unavailable)),
@@ -131,16 +132,10 @@ fn open(token: &RefreshToken, handover: Option<Vec<u8>>) -> Result<RefreshToken>
     successor.ok_or_else(|| Error::internal("the hand-over cannot be opened by its predecessor"))
 }
 
-async fn issue(
-    app: &App,
-    db: impl Statements,
-    session: Session,
-    token: &RefreshToken,
-    now: Timestamp,
-) -> Result<Issued> {
-    let user = users::find(db, session.user_id).await?;
+async fn issue(app: &App, session: Session, token: &RefreshToken, now: Timestamp) -> Result<Issued> {
+    let user = users::find_known(app, session.user_id).await?;
     let open = user.filter(|user| user.disabled_at.is_none());
-    let user: User = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    let user = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
     let access = access::issue(app, &session, &user, now)?;
     Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh) })
 }

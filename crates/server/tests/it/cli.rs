@@ -1,5 +1,6 @@
 //! The command line, as operators and scripts use it: the real binary, a real folder, a real server beside it.
 mod broken;
+mod health;
 pub mod process;
 
 use crate::support::{OTHER_PASSWORD, PASSWORD};
@@ -14,6 +15,7 @@ const COMMANDS: [&[&str]; 31] = [
     &["serve"],
     &["migrate"],
     &["doctor"],
+    &["health"],
     &["user"],
     &["user", "create"],
     &["user", "list"],
@@ -325,6 +327,17 @@ fn settings_are_shown_without_secrets() {
         assert!(!text.contains(secret) && !text.contains("letmein"), "{text}");
         assert!(text.contains("refresh_ttl") && text.contains("sqlite:data/hallpass.db"), "{text}");
     }
+    let place = place
+        .set(
+            "HALLPASS_DATABASE_URL",
+            "postgres://me:letmein@db.example/auth?sslmode=disable&password=letmein",
+        )
+        .set("HALLPASS_DATABASE__DIRECT_URL", "postgres://me:letmein@db.example/auth")
+        .set("HALLPASS_REDIS_URL", "redis://me:letmein@cache.example");
+    for command in [&["config"][..], &["config", "--json"]] {
+        let text = place.run(command).succeeds().out;
+        assert!(!text.contains("letmein") && text.contains("db.example:5432/auth"), "{text}");
+    }
     let json = place.run(&["config", "--json"]).json();
     assert_eq!(json["sessions"]["audience"], json["server"]["public_url"]);
     let toml = place.run(&["config"]).out;
@@ -334,6 +347,13 @@ fn settings_are_shown_without_secrets() {
         toml,
         "its output is a settings file"
     );
+    let server = Place::new()
+        .set("HALLPASS_SECRET_KEY", secret)
+        .set("HALLPASS_DATABASE_URL", "postgres://me:letmein@db.example/hallpass");
+    for command in [&["config"][..], &["config", "--json"]] {
+        let text = server.run(command).succeeds().out;
+        assert!(text.contains("url") && !text.contains("letmein"), "{text}");
+    }
     let broken =
         Place::new().set("HALLPASS_SESSIONS__ACCESS_TTL", "soon").set("HALLPASS_SERVER__COLOUR", "red");
     broken.run(&["config"]).fails_with("the settings need correction");

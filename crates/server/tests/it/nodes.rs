@@ -1,4 +1,5 @@
 //! Several nodes on one PostgreSQL database, with and without Redis.
+mod commands;
 mod database;
 mod redis;
 

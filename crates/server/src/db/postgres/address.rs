@@ -23,7 +23,7 @@ pub(in crate::db) fn is_postgres(url: &str) -> bool {
 }
 
 fn refused(problem: impl std::fmt::Display) -> DbError {
-    DbError::new(Kind::Open, format!("database.url: {problem}"))
+    DbError::new(Kind::Open, problem.to_string())
 }
 
 impl Address {

@@ -4,6 +4,7 @@
 //! of a connection, so that a pooler in transaction mode may stand between.
 mod address;
 mod direct;
+mod inspect;
 mod listen;
 mod migrate;
 mod pool;
@@ -26,6 +27,11 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 type Result<T> = std::result::Result<T, DbError>;
+
+/// Host, port and database that a URL names.
+pub(super) fn shown(url: &str) -> String {
+    Address::parse(url).map_or_else(|_| "(not a URL)".into(), |address| address.shown())
+}
 
 /// Checks a URL without connecting.
 pub(super) fn check_url(url: &str) -> Result<()> {
@@ -60,12 +66,6 @@ impl Postgres {
 
     pub(super) fn shown(&self) -> String {
         self.address.shown()
-    }
-
-    /// The server's clock, in microseconds since the epoch.
-    pub(super) async fn clock(&self) -> Result<i64> {
-        let rows = self.run("select (extract(epoch from clock_timestamp()) * 1000000)::bigint", &[]).await?;
-        rows.into_iter().next().map_or(Ok(0), |mut row| row.int())
     }
 
     /// Hears what other nodes announce until told to stop.

@@ -12,7 +12,7 @@ const ANN: &str = "ann@example.com";
 
 /// The same database through the pooler.
 fn pooled(config: &hallpass::config::Config) -> Secret {
-    let bouncer = std::env::var("HALLPASS_TEST_PGBOUNCER").unwrap();
+    let bouncer = std::env::var("TEST_PGBOUNCER").unwrap();
     let direct = config.database.url.as_ref().unwrap().expose().to_owned();
     Secret::new(format!("{bouncer}/{}", direct.rsplit('/').next().unwrap()))
 }

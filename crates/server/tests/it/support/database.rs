@@ -13,7 +13,7 @@ pub const SECRET_KEY: &str = "a-secret-key-for-tests-that-nodes-share-0123456789
 
 /// The PostgreSQL server of this run, without a database: `postgres://hallpass@127.0.0.1:5432`.
 pub fn postgres() -> Option<String> {
-    std::env::var("HALLPASS_TEST_POSTGRES").ok()
+    std::env::var("TEST_POSTGRES").ok()
 }
 
 /// The same, for tests of what only several nodes do.
@@ -85,7 +85,7 @@ impl Drop for Database {
 
 /// The Redis of this run, if it is about PostgreSQL with Redis.
 pub fn redis() -> Option<String> {
-    std::env::var("HALLPASS_TEST_REDIS").ok()
+    std::env::var("TEST_REDIS").ok()
 }
 
 /// Sets what a server on PostgreSQL needs.
