@@ -98,7 +98,10 @@ async fn refuse_pending(app: &App) -> Result<(), StartError> {
 }
 
 /// Neither what has moved elsewhere nor an unfinished copy is worked on.
-async fn refuse_moved(db: &Db) -> Result<(), StartError> {
+///
+/// # Errors
+/// Where to go instead.
+pub async fn refuse_moved(db: &Db) -> Result<(), StartError> {
     match db.standing().await.map_err(StartError::one)? {
         Standing::Whole => Ok(()),
         Standing::Moved(moved) => Err(StartError::one(moved.sentence())),

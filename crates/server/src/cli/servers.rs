@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::db::{Db, ServerFacts};
 use crate::random::bytes;
 use crate::redis::Redis;
+use crate::start;
 use std::time::Duration;
 
 /// The oldest PostgreSQL that is tried.
@@ -65,6 +66,9 @@ async fn schema(config: &Config, db: &Db, facts: &ServerFacts, report: &mut Repo
         }
         let text = format!("pending: {}; `hallpass migrate` applies them", pending.join(", "));
         return report.warn("database", text);
+    }
+    if let Err(problem) = start::refuse_moved(db).await {
+        return report.fail("database", problem.to_string());
     }
     match probes::key_problem(config, db).await {
         None => {
