@@ -87,6 +87,18 @@ fn work_while<T>(server: &Server, workers: &mut [Worker], happening: impl FnOnce
     })
 }
 
+/// The last run, with the server stopped: all is there, and the embedded database is not used any more.
+fn finish(place: &Place, postgres: &Postgres) {
+    let moved = report(&place.run(MOVE), 0);
+    assert_eq!(moved["state"], "moved");
+    assert!(moved["tables"].as_array().unwrap().iter().all(|table| table["hash"].is_string()), "{moved}");
+    assert_same_counts(place, postgres);
+    assert_eq!(report(&place.run(MOVE), 0)["state"], "moved", "once more does no harm");
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("was moved to 127.0.0.1:");
+    place.run(&["user", "list"]).fails_with("--undo-mark");
+    place.run(&["doctor"]).fails_with("was moved to");
+}
+
 #[test]
 fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     let postgres = Postgres::start();
@@ -125,14 +137,7 @@ fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     }
     assert_eq!(place.run(MOVE).code, GO_ON, "as often as one likes");
     server.stop();
-    let moved = report(&place.run(MOVE), 0);
-    assert_eq!(moved["state"], "moved");
-    assert!(moved["tables"].as_array().unwrap().iter().all(|table| table["hash"].is_string()), "{moved}");
-    assert_same_counts(&place, &postgres);
-    assert_eq!(report(&place.run(MOVE), 0)["state"], "moved", "once more does no harm");
-    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("was moved to 127.0.0.1:");
-    place.run(&["user", "list"]).fails_with("--undo-mark");
-    place.run(&["doctor"]).fails_with("was moved to");
+    finish(&place, &postgres);
 
     let place = place.set("HALLPASS_DATABASE_URL", &postgres.url());
     let server = place.serve();
