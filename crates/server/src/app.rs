@@ -92,7 +92,7 @@ pub struct Inner {
     /// Failures counted against limits on this node.
     pub counters: Counters,
     /// What nodes share beside the database, if that is set.
-    pub redis: Option<Redis>,
+    pub redis: Option<Arc<Redis>>,
     /// Attempts that are being verified.
     pub gates: Gates,
     /// Streams to other services.
@@ -134,7 +134,7 @@ pub struct Parts {
     /// Mail and page templates.
     pub templates: Templates,
     /// The Redis that nodes share.
-    pub redis: Option<Redis>,
+    pub redis: Option<Arc<Redis>>,
 }
 
 impl App {

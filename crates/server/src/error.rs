@@ -54,6 +54,8 @@ pub enum Code {
     EmailTaken,
     /// The account has as many sessions as it may have.
     SessionLimitReached,
+    /// A row of the application's refers to the account.
+    AccountInUse,
     /// The place in the feed is older than what is kept.
     CursorTooOld,
     /// The body is larger than allowed.
@@ -74,7 +76,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -97,6 +99,7 @@ impl Code {
         Self::UsernameTaken,
         Self::EmailTaken,
         Self::SessionLimitReached,
+        Self::AccountInUse,
         Self::CursorTooOld,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -133,6 +136,7 @@ impl Code {
             Self::UsernameTaken => (409, "username_taken", "This username belongs to somebody. Choose another."),
             Self::EmailTaken => (409, "email_taken", "This address has an account. Sign in or reset the password."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
+            Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),
             Self::UnsupportedMediaType => (415, "unsupported_media_type", "Send the body as application/json."),

@@ -1,9 +1,9 @@
 //! A Redis or Valkey server that nodes share: small values that several nodes change. Nothing in it is a fact; whoever
 //! uses it has to go on without it, and does so at once while it is away.
-use crate::config;
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{AsyncCommands, Client, Script};
 use data_encoding::HEXLOWER;
+use futures_util::{Stream, StreamExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,8 +22,19 @@ for i = 1, #KEYS do
 end
 return 1";
 
+/// How to use a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What every name of a key or channel begins with.
+    pub prefix: String,
+    /// How long to wait for an answer.
+    pub timeout: Duration,
+}
+
 /// See the module's doc.
 pub struct Redis {
+    client: Client,
+    timeout: Duration,
     manager: ConnectionManager,
     replace: Script,
     prefix: String,
@@ -38,7 +49,7 @@ impl Redis {
     ///
     /// # Errors
     /// A sentence for the operator, without a password.
-    pub fn open(url: &str, settings: &config::Redis) -> Result<Self, String> {
+    pub fn open(url: &str, settings: &Options) -> Result<Self, String> {
         let problem = |error: ::redis::RedisError| {
             format!("redis.url: {}", error.detail().unwrap_or("is not a Redis URL"))
         };
@@ -47,8 +58,10 @@ impl Redis {
             .set_response_timeout(Some(settings.timeout))
             .set_connection_timeout(Some(settings.timeout.max(Duration::from_secs(1))))
             .set_number_of_retries(1);
-        let manager = ConnectionManager::new_lazy_with_config(client, options).map_err(problem)?;
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), options).map_err(problem)?;
         Ok(Self {
+            client,
+            timeout: settings.timeout.max(Duration::from_secs(1)),
             manager,
             replace: Script::new(REPLACE),
             prefix: settings.prefix.clone(),
@@ -61,6 +74,46 @@ impl Redis {
     /// The name of a key: `<prefix>:<kind>:<hexadecimal>`.
     pub fn key(&self, kind: &str, bytes: &[u8]) -> String {
         format!("{}:{kind}:{}", self.prefix, HEXLOWER.encode(bytes))
+    }
+
+    /// The name of a channel.
+    pub fn channel(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    /// Says something to all who listen on a channel.
+    ///
+    /// # Errors
+    /// When the server is away or too slow; it may have been said all the same.
+    pub async fn publish(&self, channel: &str, text: &str) -> Result<(), String> {
+        if self.is_paused() {
+            return Err("it was out of reach a moment ago".into());
+        }
+        let result = self.manager.clone().publish::<_, _, ()>(channel, text).await;
+        self.note(&result);
+        result.map_err(|error| error.to_string())
+    }
+
+    /// Listens on channels over a connection of its own; channels and texts in the order in which the server took them.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub async fn subscribe(
+        &self,
+        channels: &[String],
+    ) -> Result<impl Stream<Item = (String, String)> + Unpin + use<>, String> {
+        let connecting = async {
+            let mut connection = self.client.get_async_pubsub().await?;
+            connection.subscribe(channels).await?;
+            Ok::<_, ::redis::RedisError>(connection)
+        };
+        let connection = tokio::time::timeout(self.timeout, connecting).await;
+        let connection =
+            connection.map_err(|_| "it does not answer".to_owned())?.map_err(|error| error.to_string())?;
+        let text = |message: ::redis::Msg| {
+            (message.get_channel_name().to_owned(), message.get_payload().unwrap_or_default())
+        };
+        Ok(connection.into_on_message().map(text))
     }
 
     /// Whether the latest use went well.
@@ -93,11 +146,16 @@ impl Redis {
             return Err("it was out of reach a moment ago".into());
         }
         let result = self.try_change(names, life, work).await;
+        self.note(&result);
+        result
+    }
+
+    /// After a failure, the pause begins.
+    fn note<T, E>(&self, result: &Result<T, E>) {
         self.up.store(result.is_ok(), Ordering::Relaxed);
         if result.is_err() {
             *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
         }
-        result
     }
 
     async fn try_change<T>(

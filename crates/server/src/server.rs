@@ -29,8 +29,8 @@ pub async fn serve(app: App, listener: TcpListener, mut stop: watch::Receiver<bo
         tokio::spawn(mail::worker::run(app.clone(), stop.clone())),
         tokio::spawn(housekeeping::run(app.clone(), stop.clone())),
         tokio::spawn({
-            let (db, node, stop) = (app.db.clone(), app.random_bytes(), stop.clone());
-            async move { db.listen(node, stop).await }
+            let (db, stop) = (app.db.clone(), stop.clone());
+            async move { db.listen(stop).await }
         }),
     ];
     let router = router::router(&app);

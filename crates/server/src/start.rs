@@ -2,7 +2,7 @@
 use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
-use crate::db::{Db, Standing, sqlite_path};
+use crate::db::{Db, Options, Standing, sqlite_path};
 use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
@@ -144,7 +144,11 @@ async fn open(
     let templates = Templates::load(config.mail.templates_dir.as_deref());
     let templates = templates.map_err(|problem| StartError::one(format!("mail.templates_dir: {problem}")))?;
     mail::check(&config, &templates).map_err(StartError::one)?;
-    let db = config.open_database(Arc::clone(&clock)).map_err(StartError::one)?;
+    let redis = config.redis.url.as_ref().filter(|_| !config.embedded());
+    let redis = redis.map(|url| Redis::open(url.expose(), &config.redis.options())).transpose();
+    let redis = redis.map_err(StartError::one)?.map(Arc::new);
+    let options = Options { redis: redis.clone(), ..config.database.options(Arc::clone(&clock)) };
+    let db = Db::open(&config.database_url(), &options).map_err(StartError::one)?;
     refuse_moved(&db).await?;
     if migrate {
         db.migrate().await.map_err(StartError::one)?;
@@ -152,8 +156,5 @@ async fn open(
     let ring = secret_key::ring(&config, &*random).map_err(StartError::one)?;
     let hashing = Hashing::start(&config)
         .map_err(|error| StartError::one(format!("cannot start the hashing threads: {error}")))?;
-    let redis = config.redis.url.as_ref().filter(|_| !config.embedded());
-    let redis =
-        redis.map(|url| Redis::open(url.expose(), &config.redis)).transpose().map_err(StartError::one)?;
     Ok(App::new(Parts { config, db, clock, random, ring, hashing, templates, redis }))
 }

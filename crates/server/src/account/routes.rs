@@ -87,7 +87,7 @@ async fn change_me(
 
 /// Deletes the own account. Needs a fresh proof of identity.
 #[utoipa::path(delete, path = "/api/v1/me", tag = "accounts", security(("bearer" = [])), responses(
-    (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 async fn delete_me(
     State(app): State<App>,
     client: Client,

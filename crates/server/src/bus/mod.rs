@@ -66,6 +66,15 @@ pub struct Proof {
     user: u32,
 }
 
+/// What carries announcements. A node may have several; one that is live is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The database itself, with the commit.
+    Database,
+    /// Redis, before the commit.
+    Redis,
+}
+
 /// The last heartbeats: the number and the time of the latest sent, and when the latest that came back was sent.
 #[derive(Default)]
 struct Heart {
@@ -79,36 +88,53 @@ pub struct Bus {
     stamps: Stamps,
     /// Changes when announcements may have been missed.
     epoch: AtomicU64,
-    heart: Mutex<Heart>,
+    hearts: Mutex<[Heart; 2]>,
     clock: Arc<dyn Clock>,
+    /// For so long after an announcement that comes before its commit nothing is relied on that is read of its subject.
+    until_committed: Duration,
     /// Counts announcements heard, for those who wait for some.
     heard: watch::Sender<u64>,
 }
 
 impl Bus {
-    /// A bus that nothing was proven of.
-    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+    /// A bus that nothing was proven of; a commit takes no longer than `until_committed` after it was announced.
+    pub fn new(clock: Arc<dyn Clock>, until_committed: Duration) -> Arc<Self> {
         Arc::new(Self {
             stamps: Stamps::default(),
             epoch: AtomicU64::new(0),
-            heart: Mutex::default(),
+            hearts: Mutex::default(),
             clock,
+            until_committed,
             heard: watch::channel(0).0,
         })
     }
 
-    /// What has to be unchanged for a read that begins now to hold later; `None` while the channel is not proven live.
+    /// What has to be unchanged for a read that begins now to hold later; `None` while no channel is proven live, or while
+    /// something announced about them may not be committed yet.
     pub fn proof(&self, user: UserId, session: Option<SessionId>) -> Option<Proof> {
+        let now = self.clock.monotonic();
+        let subjects = [Some(user.0), session.map(|session| session.0)];
+        let pending = subjects.into_iter().flatten().any(|id| self.stamps.is_pending(id, now));
         let session = session.map_or(0, |session| self.stamps.of(session.0));
         let proof =
             Proof { epoch: self.epoch.load(Ordering::Acquire), session, user: self.stamps.of(user.0) };
-        self.is_live().then_some(proof)
+        (!pending && self.is_live()).then_some(proof)
     }
 
     /// Whether everything announced up to [`LIMIT`] ago has arrived for sure.
     pub fn is_live(&self) -> bool {
         let now = self.clock.monotonic();
-        self.heart().proven.is_some_and(|sent| now.saturating_sub(sent) <= LIMIT)
+        self.hearts().iter().any(|heart| heart.proven.is_some_and(|sent| now.saturating_sub(sent) <= LIMIT))
+    }
+
+    /// Takes note of what is about to be committed elsewhere.
+    pub fn hear_before_commit(&self, text: &str) {
+        let Some(notices) = Notice::read(text) else { return self.missed() };
+        let until = self.clock.monotonic() + self.until_committed;
+        for notice in &notices {
+            self.stamps.expect(notice.subject(), until);
+        }
+        self.hear(&notices);
     }
 
     /// Takes note of what was announced, here or elsewhere.
@@ -138,19 +164,21 @@ impl Bus {
         self.heard.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// The channel broke: announcements may be missed until it is proven anew.
-    pub fn lost(&self) {
-        let mut heart = self.heart();
+    /// A channel broke: announcements may be missed until it is proven anew.
+    pub fn lost(&self, channel: Channel) {
+        let mut hearts = self.hearts();
+        let heart = &mut hearts[channel as usize];
         heart.proven = None;
         heart.sent.clear();
-        drop(heart);
+        drop(hearts);
         self.missed();
     }
 
     /// Notes the sending of a heartbeat; returns its number. Called before it is sent.
-    pub fn beat(&self) -> u64 {
+    pub fn beat(&self, channel: Channel) -> u64 {
         let now = self.clock.monotonic();
-        let mut heart = self.heart();
+        let mut hearts = self.hearts();
+        let heart = &mut hearts[channel as usize];
         heart.number += 1;
         let number = heart.number;
         heart.sent.retain(|(_, sent)| now.saturating_sub(*sent) <= LIMIT);
@@ -158,14 +186,15 @@ impl Bus {
         number
     }
 
-    /// A heartbeat came back, and so did everything that was announced before it was sent.
-    pub fn came_back(&self, number: u64) {
-        let mut heart = self.heart();
+    /// A heartbeat came back, and so did everything that was announced on its channel before it was sent.
+    pub fn came_back(&self, channel: Channel, number: u64) {
+        let mut hearts = self.hearts();
+        let heart = &mut hearts[channel as usize];
         let sent = heart.sent.iter().find(|(known, _)| *known == number).map(|(_, sent)| *sent);
         heart.proven = heart.proven.max(sent);
     }
 
-    fn heart(&self) -> MutexGuard<'_, Heart> {
-        self.heart.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hearts(&self) -> MutexGuard<'_, [Heart; 2]> {
+        self.hearts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

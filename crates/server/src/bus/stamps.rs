@@ -1,18 +1,24 @@
 //! A number for each session and user that changes when what was read of it is outdated. Several share a number, which
 //! costs a read now and then and keeps the table small, without anything to insert, evict or clean up.
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
 
-/// Numbers kept, 4 bytes each. With a hundred changes a second an entry shares its fate with another's about once in three
+/// Numbers kept, 4 and 8 bytes each. With a hundred changes a second an entry shares its fate with another's about once in three
 /// minutes.
 const SLOTS: usize = 1 << 14;
 
 /// See the module's doc.
-pub(super) struct Stamps(Box<[AtomicU32]>);
+pub(super) struct Stamps {
+    numbers: Box<[AtomicU32]>,
+    /// Until when a change may be under way, in milliseconds of the monotonic clock.
+    pending: Box<[AtomicU64]>,
+}
 
 impl Default for Stamps {
     fn default() -> Self {
-        Self((0..SLOTS).map(|_| AtomicU32::new(0)).collect())
+        let numbers = (0..SLOTS).map(|_| AtomicU32::new(0)).collect();
+        Self { numbers, pending: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
     }
 }
 
@@ -27,9 +33,26 @@ impl Stamps {
         self.slot(id).fetch_add(1, Ordering::AcqRel);
     }
 
-    fn slot(&self, id: Uuid) -> &AtomicU32 {
-        // The end of a UUIDv7 is random.
-        let number = usize::try_from(id.as_u128() & (SLOTS as u128 - 1)).unwrap_or(0);
-        &self.0[number]
+    /// A change is under way that is over by then.
+    pub(super) fn expect(&self, id: Uuid, until: Duration) {
+        self.pending[place(id)].fetch_max(millis(until), Ordering::AcqRel);
     }
+
+    /// Whether a change may be under way.
+    pub(super) fn is_pending(&self, id: Uuid, now: Duration) -> bool {
+        self.pending[place(id)].load(Ordering::Acquire) > millis(now)
+    }
+
+    fn slot(&self, id: Uuid) -> &AtomicU32 {
+        &self.numbers[place(id)]
+    }
+}
+
+/// The end of a UUIDv7 is random.
+fn place(id: Uuid) -> usize {
+    usize::try_from(id.as_u128() & (SLOTS as u128 - 1)).unwrap_or(0)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,6 @@ use super::{machine, probes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, ServerFacts};
-use crate::random::bytes;
 use crate::redis::Redis;
 use crate::start;
 use std::time::Duration;
@@ -92,8 +91,8 @@ async fn clock(config: &Config, db: &Db, report: &mut Report) {
 /// Whether a heartbeat comes back, as on a running node.
 async fn announcements(db: &Db, report: &mut Report) {
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let (own, node) = (db.clone(), bytes(&*machine().1));
-    let listening = tokio::spawn(async move { own.listen(node, stopped).await });
+    let own = db.clone();
+    let listening = tokio::spawn(async move { own.listen(stopped).await });
     let heard = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         while !db.hears() {
@@ -119,7 +118,7 @@ pub(super) async fn redis(config: &Config, report: &mut Report) {
     if config.embedded() {
         return report.warn("redis", "redis.url is not used beside an embedded database");
     }
-    let answer = match Redis::open(url.expose(), &config.redis) {
+    let answer = match Redis::open(url.expose(), &config.redis.options()) {
         Ok(redis) => redis.ping().await,
         Err(problem) => Err(problem),
     };

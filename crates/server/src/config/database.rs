@@ -17,6 +17,8 @@ pub struct Database {
     pub direct_url: Option<Secret>,
     /// Where `hallpass move-to-postgres` moves an embedded database: a `postgres://` URL. Also `HALLPASS_MOVE_TO`.
     pub move_to: Option<Secret>,
+    /// Whether announcements go over `LISTEN` and `NOTIFY`. False for databases that do not have them; then Redis carries them.
+    pub listen: bool,
     /// Connections to PostgreSQL at most, on this node.
     pub pool_size: u32,
     /// How long a call waits for a free connection, and for an answer of PostgreSQL, before it answers 503.
@@ -53,10 +55,18 @@ impl Default for Database {
             url: None,
             direct_url: None,
             move_to: None,
+            listen: true,
             pool_size: 16,
             timeout: Duration::from_secs(5),
             prepared_statements: true,
         }
+    }
+}
+
+impl Redis {
+    /// For the client.
+    pub fn options(&self) -> crate::redis::Options {
+        crate::redis::Options { prefix: self.prefix.clone(), timeout: self.timeout }
     }
 }
 
@@ -68,7 +78,9 @@ impl Database {
             patience: self.timeout,
             direct_url: self.direct_url.as_ref().map(|url| url.expose().to_owned()),
             prepared_statements: self.prepared_statements,
+            listen: self.listen,
             clock,
+            ..Options::default()
         }
     }
 }

@@ -165,7 +165,7 @@ impl Db {
         };
         Ok(Self(Arc::new(Inner {
             engine,
-            bus: Bus::new(Arc::clone(&options.clock)),
+            bus: Bus::new(Arc::clone(&options.clock), options.longest_commit()),
             statements: AtomicU64::new(0),
         })))
     }
@@ -200,12 +200,12 @@ impl Db {
         }
     }
 
-    /// Hears what other nodes announce until told to stop. `node` names this one, differently at each start.
-    pub async fn listen(&self, node: [u8; 8], stop: watch::Receiver<bool>) {
+    /// Hears what other nodes announce until told to stop.
+    pub async fn listen(&self, stop: watch::Receiver<bool>) {
         match &self.0.engine {
             // Its file says by itself that it has changed.
             Engine::Sqlite(_) => {}
-            Engine::Postgres(engine) => Box::pin(engine.listen(&self.0.bus, node, stop)).await,
+            Engine::Postgres(engine) => Box::pin(engine.listen(&self.0.bus, stop)).await,
         }
     }
 

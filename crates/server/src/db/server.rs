@@ -1,5 +1,7 @@
 //! What is said to a database server, and what it says of itself.
 use crate::clock::{Clock, SystemClock};
+use crate::random::{SystemRandom, bytes};
+use crate::redis::Redis;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,12 @@ pub struct Options {
     pub direct_url: Option<String>,
     /// Whether statements are prepared once for each connection. Not every pooler that stands between bears it.
     pub prepared_statements: bool,
+    /// Whether announcements go over `LISTEN` and `NOTIFY`.
+    pub listen: bool,
+    /// Carries announcements as well.
+    pub redis: Option<Arc<Redis>>,
+    /// Names this node, differently at each start.
+    pub node: [u8; 8],
     /// Tells how long ago a heartbeat was.
     pub clock: Arc<dyn Clock>,
 }
@@ -25,8 +33,18 @@ impl Default for Options {
             patience: Duration::from_secs(5),
             direct_url: None,
             prepared_statements: false,
+            listen: true,
+            redis: None,
+            node: bytes(&SystemRandom),
             clock: Arc::new(SystemClock::default()),
         }
+    }
+}
+
+impl Options {
+    /// How long after its announcement a commit may be over: a last statement and the commit, a second more each.
+    pub(super) fn longest_commit(&self) -> Duration {
+        (self.patience + Duration::from_secs(1)) * 2
     }
 }
 

@@ -1,5 +1,5 @@
 //! Write transactions, on whichever engine.
-use super::{Inner, Result, Row, Statements, Value, postgres, sqlite, writer};
+use super::{DbError, Engine, Inner, Result, Row, Statements, Value, postgres, sqlite, writer};
 use crate::bus::Notice;
 use std::sync::Arc;
 
@@ -32,9 +32,12 @@ impl Tx {
 
     /// Makes the change durable, together with others that wait; returns only then.
     pub async fn commit(self) -> Result<()> {
-        let result = match self.job {
-            Job::Sqlite(job) => job.commit().await,
-            Job::Postgres(job) => Box::pin(job.commit(&Notice::write(&self.notices))).await,
+        let result = match (self.job, &self.db.engine) {
+            (Job::Sqlite(job), _) => job.commit().await,
+            (Job::Postgres(job), Engine::Postgres(engine)) => {
+                Box::pin(engine.commit(job, &Notice::write(&self.notices))).await
+            }
+            (Job::Postgres(_), Engine::Sqlite(_)) => Err(DbError::missing("a transaction of another engine")),
         };
         // This node need not wait to hear of it. After a failure too: it may have been the answer that was lost.
         if !self.notices.is_empty() {

@@ -7,7 +7,7 @@ mod store;
 use crate::app::Inner;
 use crate::bus::Notice;
 use crate::clock::Timestamp;
-use crate::db::{Currency, Statements, Tx};
+use crate::db::{Currency, Kind as DbKind, Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
@@ -321,7 +321,11 @@ pub async fn set_disabled(
 
 /// Removes the account and what hangs on it. The caller ends the sessions before, in the same transaction.
 pub async fn delete(app: &Inner, tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
-    let changed = store::delete(tx, id).await?;
+    let changed = store::delete(tx, id).await.map_err(|error| match error.kind {
+        // Our own rows go with it; this is one of the application's.
+        DbKind::Constraint => Error::new(Code::AccountInUse),
+        _ => error.into(),
+    })?;
     tell(app, tx, id, changed, now).await
 }
 

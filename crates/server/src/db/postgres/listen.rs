@@ -5,7 +5,7 @@
 //! says nothing. Behind a pooler in transaction mode they do not: it would return what is sent over the listening
 //! connection itself, and yet lose what others announce meanwhile.
 use super::{Address, Result, failed, tls};
-use crate::bus::{BEAT, Bus, LIMIT};
+use crate::bus::{BEAT, Bus, Channel, LIMIT};
 use crate::db::{DbError, Kind};
 use data_encoding::HEXLOWER;
 use std::future::poll_fn;
@@ -28,7 +28,7 @@ pub(super) async fn run(address: &Address, bus: &Arc<Bus>, node: [u8; 8], mut st
     loop {
         tokio::select! {
             result = listen(address, bus, &own) => {
-                bus.lost();
+                bus.lost(Channel::Database);
                 if let Err(error) = result && !std::mem::replace(&mut said, true) {
                     tracing::warn!(%error, "announcements of other nodes do not arrive: every check asks the database until they do");
                 }
@@ -51,7 +51,7 @@ async fn listen(address: &Address, bus: &Arc<Bus>, own: &str) -> Result<()> {
         } else if notification.channel() == name
             && let Ok(number) = notification.payload().parse()
         {
-            ear.came_back(number);
+            ear.came_back(Channel::Database, number);
         }
     };
     let (listening, mut driver) = connect(address, hear).await?;
@@ -69,7 +69,7 @@ async fn listen(address: &Address, bus: &Arc<Bus>, own: &str) -> Result<()> {
                 // It need not survive a power cut, so nothing waits for the disk.
                 let beat = format!(
                     "begin; set local synchronous_commit = off; notify {own}, '{}'; commit",
-                    bus.beat()
+                    bus.beat(Channel::Database)
                 );
                 let sent = timeout(LIMIT, beating.batch_execute(&beat)).await;
                 sent.map_err(|_| away("a heartbeat was not taken in time"))?.map_err(|error| failed(&error))?;

@@ -5,9 +5,11 @@
 mod address;
 mod direct;
 mod inspect;
+mod job;
 mod listen;
 mod migrate;
 mod pool;
+mod relay;
 mod tls;
 
 pub(super) use address::is_postgres;
@@ -17,9 +19,11 @@ use super::row::{Cell, Row, Value};
 use super::{DbError, Kind, Options};
 use crate::bus::Bus;
 use address::Address;
-use deadpool_postgres::Object;
+use job::Connection;
+pub(super) use job::Job;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_postgres::error::SqlState;
@@ -38,10 +42,6 @@ pub(super) fn check_url(url: &str) -> Result<()> {
     Address::parse(url).map(drop)
 }
 
-/// Settings of a transaction: a node that vanished must not keep its locks, and nobody waits for a lock for ever.
-const BEGIN: &str =
-    "begin; set local idle_in_transaction_session_timeout = '10s'; set local statement_timeout = '5s'";
-
 /// A PostgreSQL database.
 pub(super) struct Postgres {
     address: Address,
@@ -49,6 +49,8 @@ pub(super) struct Postgres {
     direct: Address,
     pool: pool::Pool,
     options: Options,
+    /// Announcements that Redis did not take.
+    marks: AtomicU64,
 }
 
 impl Postgres {
@@ -61,6 +63,7 @@ impl Postgres {
             address,
             pool,
             options: options.clone(),
+            marks: AtomicU64::new(0),
         })
     }
 
@@ -69,8 +72,35 @@ impl Postgres {
     }
 
     /// Hears what other nodes announce until told to stop.
-    pub(super) async fn listen(&self, bus: &Arc<Bus>, node: [u8; 8], stop: watch::Receiver<bool>) {
-        listen::run(&self.direct, bus, node, stop).await;
+    pub(super) async fn listen(&self, bus: &Arc<Bus>, stop: watch::Receiver<bool>) {
+        let (node, other) = (self.options.node, stop.clone());
+        let by_database = async {
+            if self.options.listen {
+                listen::run(&self.direct, bus, node, stop).await;
+            }
+        };
+        let by_redis = async {
+            if let Some(redis) = &self.options.redis {
+                relay::run(self, redis, bus, node, other).await;
+            }
+        };
+        tokio::join!(by_database, by_redis);
+    }
+
+    /// Commits, and has every node learn what it outdates: by Redis before, by the database with the commit.
+    pub(super) async fn commit(&self, mut job: Box<Job>, notices: &str) -> Result<()> {
+        if notices.is_empty() {
+            return job.commit("").await;
+        }
+        if let Some(redis) = &self.options.redis
+            && !relay::announce(redis, self.options.node, notices).await
+        {
+            // Every node looks at this mark with each heartbeat, and no two transactions leave the same.
+            let number = self.marks.fetch_add(1, Ordering::Relaxed);
+            let mark = format!("{}-{number}", data_encoding::HEXLOWER.encode(&self.options.node));
+            job.execute(relay::MARK, &[(&mark).into()]).await?;
+        }
+        job.commit(if self.options.listen { notices } else { "" }).await
     }
 
     /// Runs one statement by itself.
@@ -95,7 +125,7 @@ impl Postgres {
 
     pub(super) async fn begin(&self) -> Result<Job> {
         let connection = self.connection().await?;
-        Ok(Job { connection: Some(connection), state: State::New, patience: self.options.patience })
+        Ok(Job::new(connection, self.options.patience))
     }
 
     /// Checks that a statement is understood, types of parameters included as far as they can be inferred.
@@ -105,185 +135,8 @@ impl Postgres {
     }
 
     async fn connection(&self) -> Result<Connection> {
-        Ok(Connection { client: self.pool.get().await?, prepared: self.options.prepared_statements })
+        Ok(Connection::new(self.pool.get().await?, self.options.prepared_statements))
     }
-}
-
-/// A pooled connection.
-struct Connection {
-    client: Object,
-    prepared: bool,
-}
-
-impl Connection {
-    async fn query(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        let rows = if self.prepared {
-            let (values, types) = separate(params);
-            let statement =
-                self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
-            self.client.query(&statement, &values).await
-        } else {
-            self.client.query_typed(sql, &typed(params)).await
-        };
-        rows.map_err(|error| failed(&error))?.iter().map(row).collect()
-    }
-
-    async fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
-        let changed = if self.prepared {
-            let (values, types) = separate(params);
-            let statement =
-                self.client.prepare_typed_cached(sql, &types).await.map_err(|error| failed(&error))?;
-            self.client.execute(&statement, &values).await
-        } else {
-            self.client.execute_typed(sql, &typed(params)).await
-        };
-        changed.map_err(|error| failed(&error))
-    }
-
-    async fn batch(&self, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).await.map_err(|error| failed(&error))
-    }
-
-    async fn announce_and_commit(&self, notices: &str) -> Result<()> {
-        let params = [listen::CHANNEL.into(), notices.into()];
-        let announcing = self.query("select pg_notify($1, $2)::text", &params);
-        // One round trip for both. Should the first fail, the second undoes everything.
-        let (announced, committed) = tokio::join!(biased; announcing, self.batch("commit"));
-        announced.and(committed)
-    }
-
-    /// Ends whatever is open; the connection serves others afterwards.
-    async fn roll_back(self, patience: Duration) {
-        if !matches!(tokio::time::timeout(patience, self.batch("rollback")).await, Ok(Ok(()))) {
-            // Closed, the server rolls back by itself.
-            drop(Object::take(self.client));
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    /// `begin` goes out with the first statement, which saves a round trip.
-    New,
-    Open,
-    /// A statement failed: the server undoes everything, whatever comes after.
-    Failed,
-    Done,
-}
-
-/// A transaction.
-pub(super) struct Job {
-    connection: Option<Connection>,
-    state: State,
-    patience: Duration,
-}
-
-impl Job {
-    pub(super) async fn query(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        let (first, connection, patience) = self.ready()?;
-        let result = in_time(patience, after_begin(first, connection, connection.query(sql, params))).await;
-        self.note(result)
-    }
-
-    pub(super) async fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
-        let (first, connection, patience) = self.ready()?;
-        let result = in_time(patience, after_begin(first, connection, connection.execute(sql, params))).await;
-        self.note(result)
-    }
-
-    pub(super) async fn query_each(
-        &mut self,
-        sql: &'static str,
-        sets: &[Vec<Value<'_>>],
-    ) -> Result<Vec<Vec<Row>>> {
-        let (first, connection, patience) = self.ready()?;
-        let all = futures_util::future::try_join_all(sets.iter().map(|params| connection.query(sql, params)));
-        let result = in_time(patience, after_begin(first, connection, all)).await;
-        self.note(result)
-    }
-
-    /// The commit will not wait for the disk.
-    pub(super) async fn loosen(&mut self) -> Result<()> {
-        let (first, connection, patience) = self.ready()?;
-        let loosen = connection.batch("set local synchronous_commit = off");
-        let result = in_time(patience, after_begin(first, connection, loosen)).await;
-        self.note(result)
-    }
-
-    /// An advisory lock, of which two names may share one by chance: then they wait for each other, nothing worse.
-    pub(super) async fn lock(&mut self, name: &str) -> Result<()> {
-        let digest = hallpass_crypto::digest::sha256(name.as_bytes());
-        let mut short = [0; 8];
-        short.copy_from_slice(&digest[..8]);
-        // As text of nothing, since the function returns no value.
-        let sql = "select pg_advisory_xact_lock($1)::text";
-        self.query(sql, &[i64::from_be_bytes(short).into()]).await.map(drop)
-    }
-
-    fn ready(&mut self) -> Result<(bool, &Connection, Duration)> {
-        let first = self.state == State::New;
-        let connection = self.connection.as_ref().filter(|_| matches!(self.state, State::New | State::Open));
-        let given_up = || DbError::new(Kind::Io, "the transaction was given up after an earlier failure");
-        let connection = connection.ok_or_else(given_up)?;
-        // Before the first await: a future that is dropped midway leaves a transaction to be rolled back.
-        self.state = State::Open;
-        Ok((first, connection, self.patience))
-    }
-
-    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
-        if result.is_err() {
-            self.state = State::Failed;
-        }
-        result
-    }
-
-    /// Commits, and with the commit announces what is not empty.
-    pub(super) async fn commit(mut self, notices: &str) -> Result<()> {
-        match self.state {
-            State::New => {
-                self.state = State::Done;
-                Ok(())
-            }
-            State::Open => {
-                let Some(connection) = &self.connection else { return Ok(()) };
-                if notices.is_empty() {
-                    in_time(self.patience, connection.batch("commit")).await?;
-                } else {
-                    in_time(self.patience, connection.announce_and_commit(notices)).await?;
-                }
-                self.state = State::Done;
-                Ok(())
-            }
-            // The server would answer `commit` with a rollback and call that a success.
-            State::Failed | State::Done => {
-                Err(DbError::new(Kind::Io, "the transaction was given up after an earlier failure"))
-            }
-        }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let unfinished = matches!(self.state, State::Open | State::Failed);
-        if let Some(connection) = self.connection.take().filter(|_| unfinished) {
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(connection.roll_back(self.patience))),
-                Err(_) => drop(Object::take(connection.client)),
-            }
-        }
-    }
-}
-
-async fn after_begin<T>(
-    first: bool,
-    connection: &Connection,
-    statement: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    if !first {
-        return statement.await;
-    }
-    let (begun, result) = tokio::join!(biased; connection.batch(BEGIN), statement);
-    begun.and(result)
 }
 
 async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -64,6 +64,7 @@ async fn behind_a_pooler_that_carries_no_announcements_every_check_asks_the_data
     let server = TestApp::start_with(|config| {
         config.database.url = Some(pooled(config));
         config.database.prepared_statements = false;
+        config.redis.url = None;
     })
     .await;
     a_life(&server).await;
@@ -133,6 +134,12 @@ async fn the_applications_tables_join_with_typed_views_and_refer_to_users() {
     for secret in ["hash", "handover", "mac", "salt", "payload"] {
         assert!(!columns.contains(secret), "{secret} in {columns}");
     }
+    let sql = "create table public.debts (user_id text references hallpass.users (id));
+               insert into public.debts select id from hallpass.users";
+    shop.batch_execute(sql).await.unwrap();
+    let refused = client.delete("/api/v1/me").await;
+    assert_eq!((refused.status, refused.code()), (409, "account_in_use"), "{}", refused.text);
+    shop.batch_execute("delete from public.debts").await.unwrap();
     let answer = client.delete("/api/v1/me").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let left: i64 = shop.query_one("select count(*) from public.orders", &[]).await.unwrap().get(0);

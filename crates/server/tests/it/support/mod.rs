@@ -224,8 +224,8 @@ pub struct TestNode {
 /// Hears what other nodes announce until the sender is dropped.
 fn listen(app: &App) -> watch::Sender<bool> {
     let (sender, stop) = watch::channel(false);
-    let (db, node) = (app.db.clone(), app.random_bytes());
-    tokio::spawn(async move { db.listen(node, stop).await });
+    let db = app.db.clone();
+    tokio::spawn(async move { db.listen(stop).await });
     sender
 }
 
