@@ -2,7 +2,7 @@
 use crate::app::{App, Parts};
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
-use crate::db::sqlite_path;
+use crate::db::{Db, Standing, sqlite_path};
 use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
@@ -96,6 +96,22 @@ async fn refuse_pending(app: &App) -> Result<(), StartError> {
     Err(StartError::one("the database is not up to date; run `hallpass migrate` first"))
 }
 
+/// Neither what has moved elsewhere nor an unfinished copy is worked on.
+///
+/// # Errors
+/// Where to go instead.
+pub async fn refuse_moved(db: &Db) -> Result<(), StartError> {
+    match db.standing().await.map_err(StartError::one)? {
+        Standing::Whole => Ok(()),
+        Standing::Moved(moved) => Err(StartError::one(moved.sentence())),
+        Standing::Unfinished => Err(StartError::one(format!(
+            "the move into {} is not finished: run `hallpass move-to-postgres` again, with the settings of the server that \
+             is moved, or set HALLPASS_DATABASE_URL back to its database",
+            db.shown()
+        ))),
+    }
+}
+
 /// Whether opening will make a secret key.
 fn lacks_key(config: &Config) -> bool {
     config.keys.secret_key.is_none() && !config.secret_key_file().exists()
@@ -129,6 +145,7 @@ async fn open(
     mail::check(&config, &templates).map_err(StartError::one)?;
     let redis = config.open_redis().map_err(StartError::one)?;
     let db = config.open_database(Arc::clone(&clock), redis.clone()).map_err(StartError::one)?;
+    refuse_moved(&db).await?;
     if migrate {
         db.migrate().await.map_err(StartError::one)?;
     }

@@ -71,7 +71,7 @@ fn require_embedded(config: &Config) -> Outcome {
 }
 
 /// The file of the database, which has to be there.
-fn existing(config: &Config) -> Result<PathBuf, Failure> {
+pub(super) fn existing(config: &Config) -> Result<PathBuf, Failure> {
     let path = sqlite_path(&config.database_url())?;
     if path.exists() {
         return Ok(path);

@@ -7,6 +7,7 @@ mod health;
 mod keys;
 mod lock;
 mod migrate;
+mod moving;
 mod operator;
 mod out;
 mod ownership;
@@ -38,8 +39,9 @@ use std::sync::Arc;
     about,
     after_help = "Start with `hallpass serve`: no file, no service, no mail server is needed.\n\n\
                   Examples:\n  hallpass serve\n  hallpass user create --email ann@example.com --role admin\n  \
-                  hallpass doctor\n  hallpass user list --json\n\n\
-                  Exit codes: 0 done, 1 failed, 2 the command was not understood."
+                  hallpass doctor\n  hallpass user list --json\n  \
+                  HALLPASS_MOVE_TO=postgres://… hallpass move-to-postgres\n\n\
+                  Exit codes: 0 done, 1 failed, 2 the command was not understood, 3 go on as it says (move-to-postgres)."
 )]
 struct Cli {
     #[command(flatten)]
@@ -75,6 +77,7 @@ enum Command {
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    MoveToPostgres(moving::MoveToPostgres),
     Openapi(docs::Openapi),
     Config(docs::ShowConfig),
     Completions(docs::Completions),
@@ -107,7 +110,7 @@ pub fn main() -> ExitCode {
         ownership::private_files();
     }
     match run(&common, command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure(problem)) => {
             if !problem.is_empty() {
                 out.failure(&problem);
@@ -117,8 +120,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(common: &Common, command: Command) -> Outcome {
+fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::MoveToPostgres(command) => return command.run(common),
         Command::Serve(command) => command.run(common),
         Command::Migrate(command) => command.run(common),
         Command::Doctor(command) => command.run(common),
@@ -134,7 +138,8 @@ fn run(common: &Common, command: Command) -> Outcome {
         Command::Config(command) => command.run(common),
         Command::Completions(command) => command.run(),
         Command::Docs(command) => command.run(),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Common {

@@ -7,7 +7,7 @@ use crate::db::{Db, sqlite_path};
 use crate::hashing::Hashing;
 use crate::random::{SystemRandom, bytes};
 use crate::templates::Templates;
-use crate::{keys, mail, secret_key};
+use crate::{keys, mail, secret_key, start};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -152,6 +152,9 @@ pub(super) async fn database(config: &Config, report: &mut Report) {
             return report.warn("database", text);
         }
         Err(problem) => return report.fail("database", problem.to_string()),
+    }
+    if let Err(problem) = start::refuse_moved(&db).await {
+        return report.fail("database", problem.to_string());
     }
     match key_problem(config, &db).await {
         None => report.ok("database", format!("{shown} is whole and up to date")),

@@ -4,6 +4,7 @@ use super::{machine, probes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, ServerFacts};
+use crate::start;
 use std::time::Duration;
 
 /// The oldest PostgreSQL that is tried.
@@ -64,6 +65,9 @@ async fn schema(config: &Config, db: &Db, facts: &ServerFacts, report: &mut Repo
         }
         let text = format!("pending: {}; `hallpass migrate` applies them", pending.join(", "));
         return report.warn("database", text);
+    }
+    if let Err(problem) = start::refuse_moved(db).await {
+        return report.fail("database", problem.to_string());
     }
     match probes::key_problem(config, db).await {
         None => {

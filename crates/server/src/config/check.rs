@@ -1,5 +1,6 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
 use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm, parse_network};
+use crate::db;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,6 +28,16 @@ fn database(config: &Config, problems: &mut Vec<ConfigError>) {
     }
     if database.timeout < Duration::from_millis(100) || database.timeout > Duration::from_secs(60) {
         problems.push(ConfigError::new("database.timeout", "must be between 100ms and 1m"));
+    }
+    if let Some(url) = &database.move_to {
+        let checked =
+            db::check_url(url.expose()).map_err(|error| error.message.replace("database.url: ", ""));
+        let problem = if db::is_embedded(url.expose()) {
+            Some("must be postgres://<user>:<password>@<host>/<database>".to_owned())
+        } else {
+            checked.err()
+        };
+        problems.extend(problem.map(|problem| ConfigError::new("database.move_to", problem)));
     }
     if let Some(url) = &config.redis.url
         && !["redis://", "rediss://"].iter().any(|scheme| url.expose().starts_with(scheme))

@@ -15,6 +15,8 @@ pub struct Database {
     pub url: Option<Secret>,
     /// The same PostgreSQL database without the pooler that `database.url` leads through: announcements between nodes (`LISTEN`) cannot pass one in transaction mode. Default: `database.url`.
     pub direct_url: Option<Secret>,
+    /// Where `hallpass move-to-postgres` moves an embedded database: a `postgres://` URL. Also `HALLPASS_MOVE_TO`.
+    pub move_to: Option<Secret>,
     /// Whether announcements go over `LISTEN` and `NOTIFY`. False for databases that do not have them; then Redis carries them.
     pub listen: bool,
     /// Connections to PostgreSQL at most, on this node.
@@ -52,6 +54,7 @@ impl Default for Database {
         Self {
             url: None,
             direct_url: None,
+            move_to: None,
             listen: true,
             pool_size: 16,
             timeout: Duration::from_secs(5),

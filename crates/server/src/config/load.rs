@@ -40,10 +40,11 @@ impl Sources {
 }
 
 /// Short names that have no section.
-const SHORT: [(&str, &str); 7] = [
+const SHORT: [(&str, &str); 8] = [
     ("HALLPASS_LISTEN", "server.listen"),
     ("HALLPASS_DATA_DIR", "server.data_dir"),
     ("HALLPASS_DATABASE_URL", "database.url"),
+    ("HALLPASS_MOVE_TO", "database.move_to"),
     ("HALLPASS_REDIS_URL", "redis.url"),
     ("HALLPASS_PUBLIC_URL", "server.public_url"),
     ("HALLPASS_SECRET_KEY", "keys.secret_key"),

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 31] = [
+const COMMANDS: [&[&str]; 32] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -36,6 +36,7 @@ const COMMANDS: [&[&str]; 31] = [
     &["service-key", "revoke"],
     &["backup"],
     &["restore"],
+    &["move-to-postgres"],
     &["openapi"],
     &["config"],
     &["completions"],

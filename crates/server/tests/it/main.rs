@@ -21,6 +21,7 @@ mod every_route;
 mod hostile;
 mod limits;
 mod mail;
+mod moving;
 mod nodes;
 mod openapi;
 mod ops;

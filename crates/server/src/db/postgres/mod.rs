@@ -3,6 +3,7 @@
 //! No statement is prepared under a name unless `database.prepared_statements` says so, and nothing is set for the length
 //! of a connection, so that a pooler in transaction mode may stand between.
 mod address;
+mod direct;
 mod inspect;
 mod job;
 mod listen;
@@ -12,6 +13,7 @@ mod relay;
 mod tls;
 
 pub(super) use address::is_postgres;
+pub(super) use direct::{Connected, connect};
 
 use super::row::{Cell, Row, Value};
 use super::{DbError, Kind, Options};
@@ -201,7 +203,7 @@ fn cell(row: &tokio_postgres::Row, column: usize) -> Result<Cell> {
 }
 
 /// The engine's error in the adapter's words.
-fn failed(error: &tokio_postgres::Error) -> DbError {
+pub(super) fn failed(error: &tokio_postgres::Error) -> DbError {
     let Some(answer) = error.as_db_error() else {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
         // Without an answer of the server it is the connection that broke, unless a value did not fit.
