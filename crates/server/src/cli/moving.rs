@@ -64,7 +64,7 @@ impl MoveToPostgres {
 
 async fn move_to(config: &Config, path: &Path, url: &str, out: Out) -> Result<ExitCode, Failure> {
     let (clock, random) = machine();
-    let db = config.open_database(clock.clone())?;
+    let db = config.open_database(clock.clone(), None)?;
     if !db.pending_migrations().await?.is_empty() {
         return Err(Failure("the database is not up to date; run `hallpass migrate` first".into()));
     }
