@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After a failure the server is left alone for so long, so that calls do not each wait for it.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
 /// Attempts when other nodes change the same values at the same moment.
 const ATTEMPTS: u32 = 32;
 /// Replaces all values if none was changed since it was read: current values, then new ones, then the life in milliseconds.
@@ -34,6 +34,9 @@ pub struct Options {
 /// See the module's doc.
 pub struct Redis {
     client: Client,
+    /// For an answer.
+    patience: Duration,
+    /// For a connection.
     timeout: Duration,
     manager: ConnectionManager,
     replace: Script,
@@ -61,6 +64,7 @@ impl Redis {
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), options).map_err(problem)?;
         Ok(Self {
             client,
+            patience: settings.timeout,
             timeout: settings.timeout.max(Duration::from_secs(1)),
             manager,
             replace: Script::new(REPLACE),
@@ -89,9 +93,10 @@ impl Redis {
         if self.is_paused() {
             return Err("it was out of reach a moment ago".into());
         }
-        let result = self.manager.clone().publish::<_, _, ()>(channel, text).await;
+        let mut connection = self.manager.clone();
+        let result = self.in_time(connection.publish::<_, _, ()>(channel, text)).await;
         self.note(&result);
-        result.map_err(|error| error.to_string())
+        result
     }
 
     /// Listens on channels over a connection of its own; channels and texts in the order in which the server took them.
@@ -126,7 +131,7 @@ impl Redis {
     /// # Errors
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), String> {
-        let result = self.manager.clone().ping::<()>().await.map_err(|error| error.to_string());
+        let result = self.in_time(self.manager.clone().ping::<()>()).await;
         self.up.store(result.is_ok(), Ordering::Relaxed);
         result
     }
@@ -150,6 +155,12 @@ impl Redis {
         result
     }
 
+    /// Making a connection counts as well: whoever calls may hold what others wait for.
+    async fn in_time<T>(&self, work: impl Future<Output = ::redis::RedisResult<T>>) -> Result<T, String> {
+        let result = tokio::time::timeout(self.patience, work).await;
+        result.map_err(|_| "it does not answer in time".to_owned())?.map_err(|error| error.to_string())
+    }
+
     /// After a failure, the pause begins.
     fn note<T, E>(&self, result: &Result<T, E>) {
         self.up.store(result.is_ok(), Ordering::Relaxed);
@@ -167,8 +178,7 @@ impl Redis {
         let _turn = self.turn.lock().await;
         let mut connection = self.manager.clone();
         for _ in 0..ATTEMPTS {
-            let found: Vec<Option<String>> =
-                connection.mget(names).await.map_err(|error| error.to_string())?;
+            let found: Vec<Option<String>> = self.in_time(connection.mget(names)).await?;
             let former: Vec<String> = found.into_iter().map(Option::unwrap_or_default).collect();
             let (done, values) = work(&former);
             let mut replace = self.replace.prepare_invoke();
@@ -179,8 +189,7 @@ impl Redis {
                 replace.arg(value);
             }
             replace.arg(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
-            let replaced: i64 =
-                replace.invoke_async(&mut connection).await.map_err(|error| error.to_string())?;
+            let replaced: i64 = self.in_time(replace.invoke_async(&mut connection)).await?;
             if replaced == 1 {
                 return Ok(done);
             }
