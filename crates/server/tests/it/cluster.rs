@@ -1,12 +1,15 @@
 //! Several nodes, real processes, on a PostgreSQL server of the test's own.
+mod line;
 mod revocation;
 
 use crate::cli::process::{Place, Server};
 use crate::crash::Worker;
 use crate::support::database::SECRET_KEY;
 use crate::support::postgres::Postgres;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 const WORKERS: u32 = 4;
 
@@ -142,5 +145,31 @@ fn without_its_database_a_node_says_when_to_try_again_and_is_not_ready() {
     while status != 200 {
         status = node.me(&token);
         assert!([200, 503].contains(&status), "{status}");
+    }
+}
+
+#[test]
+fn a_database_that_was_out_of_reach_without_a_word_is_reached_again_over_new_connections() {
+    let postgres = Postgres::start();
+    let cut = Arc::new(AtomicBool::new(false));
+    let line = format!("postgres://hallpass@127.0.0.1:{}/hallpass", line::line_to(postgres.port, &cut));
+    let place = place_on(&postgres.url());
+    place.add_user("ann@example.com");
+    let node = place
+        .set("HALLPASS_DATABASE_URL", &line)
+        .set("HALLPASS_DATABASE__TIMEOUT", "200ms")
+        .set("HALLPASS_DATABASE__POOL_SIZE", "2")
+        .serve();
+    let refresh = json!({ "refreshToken": node.tokens_of("ann@example.com", crate::support::PASSWORD)["refreshToken"] });
+    cut.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(node.send("POST", "/api/v1/refresh", "", &refresh).0, 503);
+    }
+    cut.store(false, Ordering::SeqCst);
+    let begun = std::time::Instant::now();
+    let mut status = 503;
+    while status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "no new connection is made: {status}");
+        status = node.send("POST", "/api/v1/refresh", "", &refresh).0;
     }
 }

@@ -9,6 +9,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Keepalive probes begin after so long without traffic, so that a vanished server is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// What was sent and not acknowledged for so long breaks the connection, so that a server that vanished is let go.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
 /// A parsed `postgres://` URL.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -55,6 +58,7 @@ impl Address {
         config.application_name("hallpass");
         config.connect_timeout(CONNECT_PATIENCE);
         config.keepalives_idle(KEEPALIVE);
+        config.tcp_user_timeout(UNACKNOWLEDGED);
         Ok(Self { config, root_certificates })
     }
 

@@ -3,10 +3,11 @@ use super::address::Address;
 use super::tls::Tls;
 use super::{Result, failed};
 use crate::db::DbError;
+use tokio_postgres::Client;
 
 /// A connection and its place in words.
 pub(in crate::db) struct Connected {
-    pub(in crate::db) client: tokio_postgres::Client,
+    pub(in crate::db) client: Client,
     pub(in crate::db) shown: String,
 }
 
@@ -17,14 +18,20 @@ pub(in crate::db) struct Connected {
 pub(in crate::db) async fn connect(url: &str) -> Result<Connected> {
     let address = Address::parse(url)?;
     let shown = address.shown();
-    let (client, connection) = address.config.connect(Tls::new(&address)?).await.map_err(|error| {
-        let DbError { kind, message } = failed(&error);
+    let client = open(&address).await.map_err(|DbError { kind, message }| {
         DbError::new(kind, format!("cannot connect to {shown}: {message}"))
     })?;
+    Ok(Connected { client, shown })
+}
+
+/// Connects to an address.
+pub(super) async fn open(address: &Address) -> Result<Client> {
+    let connecting = address.config.connect(Tls::new(address)?);
+    let (client, connection) = connecting.await.map_err(|error| failed(&error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection broke off");
         }
     });
-    Ok(Connected { client, shown })
+    Ok(client)
 }

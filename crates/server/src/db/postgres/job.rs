@@ -56,6 +56,15 @@ impl Connection {
         announced.and(committed)
     }
 
+    /// Passes a result on. A connection on which nothing came back in time may never answer again, as after a server that
+    /// vanished without a word: it is closed, and others get a new one.
+    pub(super) fn settle<T>(self, result: Result<T>) -> Result<T> {
+        if matches!(&result, Err(error) if error.kind == Kind::Away) {
+            drop(Object::take(self.client));
+        }
+        result
+    }
+
     /// Ends whatever is open; the connection serves others afterwards.
     async fn roll_back(self, patience: Duration) {
         if !matches!(tokio::time::timeout(patience, self.batch("rollback")).await, Ok(Ok(()))) {

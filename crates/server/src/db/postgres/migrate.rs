@@ -1,5 +1,5 @@
 //! Migrations on PostgreSQL: one node at a time, in a schema of their own.
-use super::{Postgres, Result, failed, in_time};
+use super::{Postgres, Result, direct, failed, in_time};
 use crate::db::{DbError, Kind, migrations};
 use std::time::Duration;
 use tokio_postgres::types::Type;
@@ -31,11 +31,11 @@ impl Postgres {
 
     async fn migrate_alone(&self) -> Result<Vec<String>> {
         // On a connection and in a transaction of its own: through a pooler a lock of the session might end up elsewhere.
-        let lock = self.direct().await?;
+        let lock = direct::open(&self.address).await?;
         lock.batch_execute("begin").await.map_err(|error| failed(&error))?;
         let held = lock.query_typed("select pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await;
         held.map_err(|error| failed(&error))?;
-        let mut client = self.direct().await?;
+        let mut client = direct::open(&self.address).await?;
         make_schema(&client).await?;
         let report = migrations::runner().run_async(&mut client).await.map_err(refused)?;
         client.batch_execute(VIEWS).await.map_err(|error| failed(&error))?;
@@ -63,18 +63,6 @@ impl Postgres {
             !applied.iter().any(|version| i64::from(*version) == i64::from(one.version()))
         };
         Ok(all.iter().filter(is_pending).map(ToString::to_string).collect())
-    }
-
-    /// A connection beside the pool.
-    async fn direct(&self) -> Result<tokio_postgres::Client> {
-        let tls = super::tls::Tls::new(&self.address)?;
-        let (client, connection) = self.address.config.connect(tls).await.map_err(|error| failed(&error))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of the migration broke off");
-            }
-        });
-        Ok(client)
     }
 }
 

@@ -106,13 +106,15 @@ impl Postgres {
     /// Runs one statement by itself.
     pub(super) async fn run(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         let connection = self.connection().await?;
-        in_time(self.options.patience, connection.query(sql, params)).await
+        let result = in_time(self.options.patience, connection.query(sql, params)).await;
+        connection.settle(result)
     }
 
     /// Runs one statement by itself and counts the changed rows.
     pub(super) async fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         let connection = self.connection().await?;
-        in_time(self.options.patience, connection.execute(sql, params)).await
+        let result = in_time(self.options.patience, connection.execute(sql, params)).await;
+        connection.settle(result)
     }
 
     /// Runs one statement for each set of values, pipelined on one connection, each by itself.
@@ -120,7 +122,8 @@ impl Postgres {
         let connection = self.connection().await?;
         let all =
             futures_util::future::try_join_all(sets.iter().map(|params| connection.execute(sql, params)));
-        in_time(self.options.patience, all).await.map(drop)
+        let result = in_time(self.options.patience, all).await.map(drop);
+        connection.settle(result)
     }
 
     pub(super) async fn begin(&self) -> Result<Job> {

@@ -66,11 +66,14 @@ impl Pool {
         }
     }
 
-    /// During a pause nobody connects; at its end one may try, and whoever comes meanwhile waits for the next.
+    /// During a pause nobody connects anew; connections that are there go on.
     fn respect_pause(&self) -> Result<(), DbError> {
         let mut pause = self.lock();
         let Some(until) = pause.until else { return Ok(()) };
         let now = Instant::now();
+        if now < until && self.connections.status().available > 0 {
+            return Ok(());
+        }
         if now < until {
             return Err(DbError::new(Kind::Away, "the database was out of reach a moment ago"));
         }

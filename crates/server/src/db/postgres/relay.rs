@@ -13,12 +13,15 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// The mark of announcements that could not be sent.
 pub(super) const MARK: &str = "insert into meta (name, value) values ('announcements_missed', $1)
      on conflict (name) do update set value = excluded.value";
 const READ_MARK: &str = "select value from meta where name = 'announcements_missed'";
+/// However a commit was held up after its announcement (waiting for a standby, say), nothing is relied on for longer than
+/// this that Redis alone vouches for.
+const RENEW: Duration = Duration::from_secs(60);
 /// How long a new connection waits after a broken one.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -68,6 +71,7 @@ async fn hear(engine: &Postgres, redis: &Redis, bus: &Arc<Bus>, node: [u8; 8]) -
     // What was read while nobody listened may be outdated.
     bus.missed();
     let mut mark = engine.mark().await?;
+    let mut renewed = Instant::now();
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -89,8 +93,8 @@ async fn hear(engine: &Postgres, redis: &Redis, bus: &Arc<Bus>, node: [u8; 8]) -
                 let number = bus.beat(Channel::Redis);
                 let late = |_| away("a heartbeat was not taken in time".into());
                 let present = timeout(LIMIT, engine.mark()).await.map_err(late)??;
-                if present != mark {
-                    mark = present;
+                if present != mark || renewed.elapsed() >= RENEW {
+                    (mark, renewed) = (present, Instant::now());
                     bus.missed();
                 }
                 redis.publish(&own, &number.to_string()).await.map_err(away)?;

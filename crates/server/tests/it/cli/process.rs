@@ -214,10 +214,15 @@ impl Server {
 
     /// Signs in; returns the access token.
     pub fn sign_in(&self, email: &str, password: &str) -> String {
+        self.tokens_of(email, password)["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Signs in; returns the whole answer, tokens in the body.
+    pub fn tokens_of(&self, email: &str, password: &str) -> Value {
         let body = serde_json::json!({ "email": email, "password": password, "tokenDelivery": "body" });
         let (status, body) = self.send("POST", "/api/v1/login", "", &body);
         assert_eq!(status, 200, "{body}");
-        body["accessToken"].as_str().unwrap().to_owned()
+        body
     }
 
     /// Status of the caller's own account.

@@ -1,12 +1,11 @@
 //! A session that was ended on one node is ended on all, within the stated limit.
+use super::line::line_to;
 use super::place_on;
 use crate::cli::process::Server;
 use crate::support::PASSWORD;
 use crate::support::postgres::Postgres;
 use hallpass::bus::LIMIT;
 use serde_json::json;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -59,32 +58,6 @@ fn a_session_ended_on_one_node_is_refused_by_the_others_within_the_limit() {
     delays.sort();
     println!("accepted for so long after the answer: median {:?}, worst {:?}", delays[10], delays[19]);
     assert!(delays[19] <= LIMIT, "{delays:?}");
-}
-
-/// Passes bytes on to a server, until it is cut: then it swallows them, as a network that is gone.
-fn line_to(port: u16, cut: &Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = listener.local_addr().unwrap().port();
-    let cut = Arc::clone(cut);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (near, far) = (stream.unwrap(), TcpStream::connect(("127.0.0.1", port)).unwrap());
-            for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                let cut = Arc::clone(&cut);
-                std::thread::spawn(move || pass_on(from, to, &cut));
-            }
-        }
-    });
-    own
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if !cut.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
-            return;
-        }
-    }
 }
 
 #[test]
