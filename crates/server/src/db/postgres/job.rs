@@ -5,9 +5,14 @@ use crate::db::{DbError, Kind};
 use deadpool_postgres::Object;
 use std::time::Duration;
 
-/// Settings of a transaction: a node that vanished must not keep its locks, and nobody waits for a lock for ever.
-const BEGIN: &str =
-    "begin; set local idle_in_transaction_session_timeout = '10s'; set local statement_timeout = '5s'";
+/// Begins a transaction with limits of its own: a node that vanished must not keep its locks, and nobody waits for a lock
+/// for longer than for an answer.
+fn begin(patience: Duration) -> String {
+    let limit = patience.as_millis();
+    format!(
+        "begin; set local idle_in_transaction_session_timeout = '10s'; set local statement_timeout = {limit}"
+    )
+}
 
 /// A pooled connection.
 pub(super) struct Connection {
@@ -137,8 +142,9 @@ impl Job {
         self.query(sql, &[i64::from_be_bytes(short).into()]).await.map(drop)
     }
 
-    fn ready(&mut self) -> Result<(bool, &Connection, Duration)> {
-        let first = self.state == State::New;
+    /// With the first statement comes how the transaction begins.
+    fn ready(&mut self) -> Result<(Option<String>, &Connection, Duration)> {
+        let first = (self.state == State::New).then(|| begin(self.patience));
         let connection = self.connection.as_ref().filter(|_| matches!(self.state, State::New | State::Open));
         let given_up = || DbError::new(Kind::Io, "the transaction was given up after an earlier failure");
         let connection = connection.ok_or_else(given_up)?;
@@ -192,13 +198,11 @@ impl Drop for Job {
 }
 
 async fn after_begin<T>(
-    first: bool,
+    opening: Option<String>,
     connection: &Connection,
     statement: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    if !first {
-        return statement.await;
-    }
-    let (begun, result) = tokio::join!(biased; connection.batch(BEGIN), statement);
+    let Some(opening) = opening else { return statement.await };
+    let (begun, result) = tokio::join!(biased; connection.batch(&opening), statement);
     begun.and(result)
 }
