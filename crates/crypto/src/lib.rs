@@ -27,3 +27,5 @@ pub mod secret;
 /// What makes a new password acceptable.
 #[cfg(feature = "passwords")]
 pub mod strength;
+/// State that a client carries between two calls, sealed.
+pub mod ticket;

@@ -45,6 +45,8 @@ pub enum Purpose {
     Audit,
     /// Values by which nodes and commands recognise their own data.
     Check,
+    /// Passkey ceremonies under way, and ids of credentials that do not exist.
+    Passkey,
 }
 
 impl Purpose {
@@ -60,6 +62,7 @@ impl Purpose {
             Self::Registration => b"registration",
             Self::Audit => b"audit",
             Self::Check => b"check",
+            Self::Passkey => b"passkey",
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Secrets {
     pub audit: Keys,
     /// Unknown identifiers in the audit log and in limits.
     pub identifiers: Keys,
+    /// Passkey ceremonies under way, and ids of credentials that do not exist.
+    pub passkeys: Keys,
     /// Sealing of mails and private keys at rest.
     pub sealer: Sealer,
     /// Public name of the current key.
@@ -56,6 +58,7 @@ impl Secrets {
             devices: ring.derive(Purpose::Device),
             audit: ring.derive(Purpose::Audit),
             identifiers: ring.derive(Purpose::Identifier),
+            passkeys: ring.derive(Purpose::Passkey),
             sealer: Sealer::new(ring),
             fingerprint: ring.fingerprint(),
             previous_fingerprints: ring.previous_fingerprints(),
