@@ -16,6 +16,8 @@ pub enum Code {
     BadRequest,
     /// A link token is unknown, used or expired.
     InvalidToken,
+    /// What an authenticator answered proves nothing here.
+    InvalidPasskey,
     /// No usable credential came with the call.
     Unauthenticated,
     /// The access token has expired; refresh it.
@@ -42,6 +44,8 @@ pub enum Code {
     OriginNotAllowed,
     /// The action needs a fresh proof of identity.
     ReauthenticationRequired,
+    /// The mailbox of the account is not proven yet.
+    EmailNotVerified,
     /// No such thing.
     NotFound,
     /// The path exists, the method does not.
@@ -54,6 +58,8 @@ pub enum Code {
     EmailTaken,
     /// The account has as many sessions as it may have.
     SessionLimitReached,
+    /// The account has as many passkeys as it may have.
+    PasskeyLimitReached,
     /// A row of the application's refers to the account.
     AccountInUse,
     /// The place in the feed is older than what is kept.
@@ -76,10 +82,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
+        Self::InvalidPasskey,
         Self::Unauthenticated,
         Self::TokenExpired,
         Self::SessionRevoked,
@@ -93,12 +100,14 @@ impl Code {
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
+        Self::EmailNotVerified,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::UsernameTaken,
         Self::EmailTaken,
         Self::SessionLimitReached,
+        Self::PasskeyLimitReached,
         Self::AccountInUse,
         Self::CursorTooOld,
         Self::PayloadTooLarge,
@@ -117,6 +126,7 @@ impl Code {
             Self::MalformedJson => (400, "malformed_json", "The body is not valid JSON. Send one JSON object in UTF-8."),
             Self::BadRequest => (400, "bad_request", "The request is malformed; the detail says where."),
             Self::InvalidToken => (400, "invalid_token", "This link is not valid any more: it was used, has expired or was never issued. Ask for a new one."),
+            Self::InvalidPasskey => (400, "invalid_passkey", "This passkey was not accepted: the ceremony has expired, was used, or began elsewhere, or the answer is not genuine. Begin again."),
             Self::Unauthenticated => (401, "unauthenticated", "Sign in first: send an access token as Bearer or as cookie."),
             Self::TokenExpired => (401, "token_expired", "The access token has expired. Call refresh."),
             Self::SessionRevoked => (401, "session_revoked", "This session was ended. Sign in again."),
@@ -130,12 +140,14 @@ impl Code {
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, then repeat the call."),
+            Self::EmailNotVerified => (403, "email_not_verified", "Confirm your e-mail address first: the mail with the link can be asked for again."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This path does not take this method; see the Allow header."),
             Self::RequestTimeout => (408, "request_timeout", "The request took too long to arrive. Send it again."),
             Self::UsernameTaken => (409, "username_taken", "This username belongs to somebody. Choose another."),
             Self::EmailTaken => (409, "email_taken", "This address has an account. Sign in or reset the password."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
+            Self::PasskeyLimitReached => (409, "passkey_limit_reached", "This account has as many passkeys as it may have. Remove one first."),
             Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),

@@ -7,6 +7,7 @@ use crate::keys;
 use crate::limits;
 use crate::login;
 use crate::mail;
+use crate::passkeys;
 use crate::revocations;
 use crate::sessions;
 use crate::web::Client;
@@ -59,6 +60,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + login::purge(&mut tx, before).await?
             + limits::purge(&mut tx, app.now()).await?
             + mail::purge(&mut tx, before).await?
+            + passkeys::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?
             + revocations::purge(app, &mut tx, now).await?;
         tx.commit().await?;

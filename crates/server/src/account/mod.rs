@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
 use crate::login;
 use crate::mail::{self, Message};
+use crate::passkeys::{self, Passkey, PasskeyView};
 use crate::sessions::{self, Current, SessionView};
 use crate::users::{self, Profile, User, UserView};
 use crate::web::Client;
@@ -28,6 +29,8 @@ pub struct Export {
     user: UserView,
     /// Live sessions.
     sessions: Vec<SessionView>,
+    /// Passkeys, oldest first.
+    passkeys: Vec<PasskeyView>,
     /// Security log, newest first.
     events: Vec<EventView>,
 }
@@ -64,6 +67,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         exported_at: now.rfc3339(),
         user: current.user.view(),
         sessions: sessions.iter().map(sessions::Session::view).collect(),
+        passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
         events: audit::of_user(&app.db, current.user.id, None, EXPORTED_EVENTS).await?,
     })
 }

@@ -1,5 +1,5 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
-use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm, parse_network};
+use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm, parse_network, passkeys};
 use crate::db;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     keys(config, &mut problems);
     sessions(config, &mut problems);
     passwords(config, &mut problems);
+    passkeys::check(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     problems
@@ -126,7 +127,7 @@ fn server(config: &Config, problems: &mut Vec<ConfigError>) {
 }
 
 /// `scheme://host[:port]` and nothing else.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
     })

@@ -3,6 +3,7 @@ mod aliases;
 mod check;
 mod database;
 mod load;
+mod passkeys;
 mod reference;
 mod sections;
 mod server;
@@ -11,6 +12,7 @@ mod values;
 pub use check::check_production;
 pub use database::{Database, Redis};
 pub use load::{Sources, load};
+pub use passkeys::Passkeys;
 pub use reference::reference;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
@@ -43,6 +45,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Password rules and hashing.
     pub passwords: Passwords,
+    /// Passkeys (WebAuthn).
+    pub passkeys: Passkeys,
     /// How accounts come into being.
     pub registration: Registration,
     /// Mailed links and codes.

@@ -36,6 +36,8 @@ pub enum Budget {
     Registration,
     /// Refreshes of one session.
     Refresh,
+    /// Refused passkeys.
+    Passkeys,
 }
 
 impl Budget {
@@ -46,6 +48,7 @@ impl Budget {
             Self::Mails => "mails",
             Self::Registration => "registration",
             Self::Refresh => "refresh",
+            Self::Passkeys => "passkeys",
         }
     }
 
@@ -95,6 +98,8 @@ pub enum Subject<'a> {
     Identifier(&'a str),
     /// The user of a live session, in it.
     Session(SessionId),
+    /// Nobody's: what cannot be guessed is bounded for the network that tries, so that no stranger delays an owner.
+    Nobody,
 }
 
 /// A reserved failure. Dropped without a word it stays one: a client that hangs up gets no guess for free.
@@ -146,6 +151,7 @@ fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -
         (vec![growing(budget.key(app, scope, name), limits.account_failures)], Vec::new())
     };
     let name = match subject {
+        Subject::Nobody => return (Vec::new(), vec![of_network(app, budget, client)]),
         // Who is in already has a count of its own as well.
         Subject::Session(id) => return alone("session", &id.to_string()),
         Subject::User(id) => match devices::known_device(app, client, id) {
@@ -154,12 +160,17 @@ fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -
         },
         Subject::Identifier(text) => text.to_owned(),
     };
-    let network = client.network();
-    let [both, anywhere] = account_keys(app, budget, &name, &network);
+    let [both, anywhere] = account_keys(app, budget, &name, &client.network());
     let rows =
         vec![growing(both, limits.account_failures), growing(anywhere, limits.account_failures_anywhere)];
+    (rows, vec![of_network(app, budget, client)])
+}
+
+/// The count of failures of a network.
+fn of_network(app: &Inner, budget: Budget, client: &Client) -> Charge {
+    let limits = &app.config.limits;
     let rule = Rule::Window { most: limits.network_failures, span: limits.network_window };
-    (rows, vec![Charge { key: budget.key(app, "network", &network), rule }])
+    Charge { key: budget.key(app, "network", &client.network()), rule }
 }
 
 /// The keys of an account: from one network, and from anywhere.

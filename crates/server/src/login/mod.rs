@@ -1,6 +1,7 @@
 //! Coming in: sign-up, sign-in, fresh proof of identity. The only module that starts sessions, so that no way in can
 //! forget what every sign-in needs.
 mod pages;
+mod passkey;
 mod reauthenticate;
 mod routes;
 mod settings;
@@ -9,6 +10,7 @@ mod store;
 mod verify;
 
 pub use pages::routes as page_routes;
+pub use passkey::routes as passkey_routes;
 pub use reauthenticate::reauthenticate;
 pub use routes::routes;
 pub use signup::{Registered, SignUp, forget_address, purge, register, resend};
@@ -171,15 +173,22 @@ async fn record_failure(
     identifier: &str,
     reason: &'static str,
 ) -> Result<()> {
-    let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let event = Event::new(kind, client);
-    let event = match user {
+    let event = failure(client, kind, user, identifier, reason);
+    audit::record_alone(app, event).await
+}
+
+fn failure<'a>(
+    client: &'a Client,
+    kind: Kind,
+    user: Option<&User>,
+    identifier: &'a str,
+    reason: &'static str,
+) -> Event<'a> {
+    let event = Event::new(kind, client).detail(json!({ "reason": reason }));
+    match user {
         Some(user) => event.user(user.id),
         None => event.identifier(identifier),
-    };
-    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), now).await?;
-    Ok(tx.commit().await?)
+    }
 }
 
 /// Starts the session with its event, which tells how many failures came before; every way in ends here.

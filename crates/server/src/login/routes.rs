@@ -97,7 +97,7 @@ pub struct SignedIn {
 }
 
 /// What every full sign-in answers; the device is known from now on.
-fn signed_in(
+pub(super) fn signed_in(
     app: &App,
     client: &Client,
     message: &'static str,

@@ -233,6 +233,12 @@ pub async fn note_login(
     Ok(store::note_login(tx, id, verified_hash, now).await?)
 }
 
+/// Notes a sign-in that has nothing to do with the password, provided that the account is open.
+pub async fn note_passkey_login(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
+    tx.announce(Notice::User(id));
+    Ok(store::note_passkey_login(tx, id, now).await?)
+}
+
 /// Replaces the password hash.
 pub async fn set_password(tx: &mut Tx, id: UserId, hash: &str, now: Timestamp) -> Result<()> {
     tx.announce(Notice::User(id));

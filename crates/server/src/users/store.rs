@@ -98,6 +98,11 @@ pub(super) async fn note_login(
     Ok(db.execute(sql, &[id.into(), now.into(), verified_hash.unwrap_or_default().into()]).await? == 1)
 }
 
+pub(super) async fn note_passkey_login(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {
+    let sql = "update users set last_login_at = $2 where id = $1 and disabled_at is null";
+    Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
+}
+
 pub(super) async fn set_password(
     db: &mut impl Statements,
     id: UserId,

@@ -18,15 +18,22 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 31] = [
+const TABLE: [(&str, &str, Rule); 38] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("POST", "/api/v1/email/change", Session),
     ("POST", "/api/v1/email/confirm", Public),
     ("POST", "/api/v1/email/undo", Public),
     ("GET", "/api/v1/events", Session),
+    ("GET", "/api/v1/factors/passkeys", Session),
+    ("POST", "/api/v1/factors/passkeys", Session),
+    ("POST", "/api/v1/factors/passkeys/options", Session),
+    ("PATCH", "/api/v1/factors/passkeys/{id}", Session),
+    ("DELETE", "/api/v1/factors/passkeys/{id}", Session),
     ("POST", "/api/v1/introspect", Service),
     ("POST", "/api/v1/login", Public),
+    ("POST", "/api/v1/login/passkey", Public),
+    ("POST", "/api/v1/login/passkey/options", Public),
     ("POST", "/api/v1/logout", Public),
     ("POST", "/api/v1/logout-all", Session),
     ("GET", "/api/v1/me", Session),

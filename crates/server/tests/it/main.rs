@@ -25,6 +25,7 @@ mod moving;
 mod nodes;
 mod openapi;
 mod ops;
+mod passkeys;
 mod passwords;
 mod proxies;
 mod requirements;

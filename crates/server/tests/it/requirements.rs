@@ -162,7 +162,7 @@ fn every_call_that_hands_out_tokens_is_among_the_ways_in() {
             }
         }
     }
-    assert_eq!(found, 4, "sign-in, registration, fresh proof, refresh");
+    assert_eq!(found, 5, "sign-in, passkey, registration, fresh proof, refresh");
 }
 
 #[test]

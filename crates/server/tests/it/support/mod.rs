@@ -1,12 +1,15 @@
 //! A whole server in process: real router, real database, moved clock, seeded randomness.
+pub mod authenticator;
 pub mod browser;
 pub mod client;
 pub mod database;
 pub mod named;
 pub mod postgres;
+pub mod served;
 pub mod smtp;
 pub mod world;
 
+pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
 pub use world::{TestClock, TestRandom};
 
