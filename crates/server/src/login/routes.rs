@@ -2,7 +2,7 @@
 use super::settings::{self, PublicSettings};
 use super::signup::{self, Registered, SignUp};
 use super::verify::{Proof, SameClient, Verified, verify_email};
-use super::{SignIn, reauthenticate, sign_in};
+use super::{SignIn, passkey, reauthenticate, sign_in};
 use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Problem, Result};
@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hallpass_crypto::secret::Opaque;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -328,17 +329,26 @@ async fn login(
     Ok(signed_in(&app, &client, "Signed in.", &user, &issued))
 }
 
-/// A fresh proof of identity.
+/// A fresh proof of identity: a password, or a passkey with its ceremony.
 #[derive(ToSchema)]
 pub struct ReauthenticateRequest {
     /// Password.
-    #[schema(value_type = String)]
-    password: Password,
+    #[schema(value_type = Option<String>)]
+    password: Option<Password>,
+    /// The assertion as `toJSON()` gives it.
+    #[schema(value_type = Option<Object>)]
+    passkey: Option<Value>,
+    /// From the options of the passkey.
+    ceremony: Option<String>,
 }
 
 impl FromFields for ReauthenticateRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { password: fields.password("password")? })
+        if let Some(passkey) = fields.optional_object("passkey") {
+            let ceremony = fields.token("ceremony")?;
+            return Some(Self { password: None, passkey: Some(passkey), ceremony: Some(ceremony) });
+        }
+        Some(Self { password: Some(fields.password("password")?), passkey: None, ceremony: None })
     }
 }
 
@@ -367,7 +377,13 @@ async fn prove_again(
     current: Current,
     Body(request): Body<ReauthenticateRequest>,
 ) -> Result<(SetCookies, Json<Reauthenticated>)> {
-    let session = reauthenticate(&app, &current, &client, request.password).await?;
+    let session = match (request.password, request.passkey, request.ceremony) {
+        (Some(password), _, _) => reauthenticate(&app, &current, &client, password).await?,
+        (None, Some(passkey), Some(ceremony)) => {
+            passkey::prove_again(&app, &current, &client, &ceremony, passkey).await?
+        }
+        _ => return Err(Error::new(Code::InvalidCredentials)),
+    };
     let token = access::issue(&app, &session, &current.user, app.now())?;
     let mut cookies = SetCookies::default();
     let in_cookie = session.delivery == Delivery::Cookies;

@@ -18,7 +18,7 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 38] = [
+const TABLE: [(&str, &str, Rule); 39] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("POST", "/api/v1/email/change", Session),
@@ -44,6 +44,7 @@ const TABLE: [(&str, &str, Rule); 38] = [
     ("POST", "/api/v1/password/forgot", Public),
     ("POST", "/api/v1/password/reset", Public),
     ("POST", "/api/v1/reauthenticate", Session),
+    ("POST", "/api/v1/reauthenticate/passkey/options", Session),
     ("POST", "/api/v1/refresh", Public),
     ("POST", "/api/v1/register", Public),
     ("GET", "/api/v1/revocations", Service),

@@ -209,6 +209,54 @@ async fn changes_need_a_fresh_proof_of_identity() {
 }
 
 #[tokio::test]
+async fn a_passkey_that_verifies_its_user_is_a_fresh_proof_of_identity() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in(ANN).await;
+    let mut other = server.sign_in(ANN).await;
+    let mut bob = server.signed_in(BOB).await;
+    let (mut key, mut bobs) = (Authenticator::of(&server), Authenticator::of(&server));
+    enrol(&mut ann, &mut key).await;
+    enrol(&mut bob, &mut bobs).await;
+    server.advance(Duration::from_secs(11 * 60));
+    assert_eq!(
+        ann.post_nothing("/api/v1/factors/passkeys/options").await.code(),
+        "reauthentication_required"
+    );
+    let begin = async |client: &mut Client| {
+        let begun = client.post_nothing("/api/v1/reauthenticate/passkey/options").await;
+        assert_eq!(begun.status, 200, "{}", begun.text);
+        begun.json
+    };
+    let prove = async |client: &mut Client, begun: &Value, passkey: Value| {
+        let body = json!({ "ceremony": begun["ceremony"], "passkey": passkey });
+        client.post("/api/v1/reauthenticate", body).await
+    };
+    let begun = begin(&mut ann).await;
+    assert_eq!(begun["options"]["allowCredentials"].as_array().unwrap().len(), 1);
+    let proof = key.get(&begun["options"]);
+    // In another session, by another's passkey, unverified, what was begun for a sign-in: none of them.
+    assert_eq!(prove(&mut other, &begun, proof.clone()).await.code(), "invalid_credentials");
+    let theirs = bobs.answer(0, &begun["options"]);
+    assert_eq!(prove(&mut ann, &begun, theirs).await.code(), "invalid_credentials");
+    let signing = request(&mut ann, None).await;
+    let for_sign_in = key.answer(0, &signing["options"]);
+    assert_eq!(prove(&mut ann, &signing, for_sign_in).await.code(), "invalid_credentials");
+    let mut present_only = key.cloned();
+    present_only.verifies = false;
+    let unverified = present_only.answer(0, &begun["options"]);
+    assert_eq!(prove(&mut ann, &begun, unverified).await.code(), "invalid_credentials");
+    assert_eq!(latest_event(&mut ann).await.0, "reauthentication_failed");
+    let answer = prove(&mut ann, &begun, proof.clone()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    ann.keep_tokens(&answer);
+    assert_eq!(latest_event(&mut ann).await.0, "reauthenticated");
+    creation(&mut ann).await;
+    assert_eq!(prove(&mut ann, &begun, proof).await.code(), "invalid_credentials", "once");
+    let missing = ann.post("/api/v1/reauthenticate", json!({ "passkey": {} })).await;
+    assert_eq!(missing.problems(), ["ceremony: required"]);
+}
+
+#[tokio::test]
 async fn nobody_enrols_before_the_mailbox_is_proven() {
     let server = TestApp::start_with(|config| {
         config.registration.mode = hallpass::config::RegistrationMode::Immediate;

@@ -1,4 +1,4 @@
-//! Signing in by passkey alone. The authenticator verified the user, so what is proven is two factors: to have the key, and to
+//! Signing in by passkey alone, and proving identity again by one. The authenticator verified the user, so what is proven is two factors: to have the key, and to
 //! be or know what opens it.
 mod routes;
 
@@ -6,17 +6,20 @@ pub use routes::routes;
 
 use super::{begin_session, failure, record_failure};
 use crate::app::App;
-use crate::audit::{self, Kind};
+use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::limits::{self, Budget, Reservation, Subject};
 use crate::passkeys::{self, Asserted, Bound, Challenge, Whom};
-use crate::sessions::{Delivery, Issued, Start};
+use crate::sessions::{self, Current, Delivery, Issued, Session, Start};
 use crate::telemetry::Outcome;
 use crate::users::{self, User};
 use crate::web::Client;
 use serde_json::Value;
+
+/// What a refused caller is told, whatever was wrong.
+const NOT_ACCEPTED: &str = "The passkey was not accepted. Begin again.";
 
 /// What a sign-in by passkey needs.
 pub struct PasskeySignIn {
@@ -60,10 +63,7 @@ async fn try_sign_in(app: &App, client: &Client, request: PasskeySignIn) -> Resu
             reservation.succeeded(app).await;
             Ok(done)
         }
-        Ok(None) => {
-            let text = "The passkey was not accepted. Begin again.";
-            Err(Error::new(Code::InvalidCredentials).with_detail(text))
-        }
+        Ok(None) => Err(Error::new(Code::InvalidCredentials).with_detail(NOT_ACCEPTED)),
         Err(error) => {
             reservation.cancelled(app).await;
             Err(error)
@@ -131,4 +131,44 @@ async fn admit(
         audit::record(app, tx, event, now).await?;
     }
     Ok(None)
+}
+
+/// What a page needs to ask for a fresh proof in a session.
+pub async fn challenge_again(app: &App, current: &Current) -> Result<Challenge> {
+    let bound = Bound::Session(current.session.id);
+    passkeys::begin_assertion(app, bound, Whom::User(current.user.id)).await
+}
+
+/// Proves identity again by passkey. The user has to be verified: to have the key alone says that somebody has it.
+///
+/// # Errors
+/// [`Code::InvalidCredentials`] whatever was wrong, [`Code::RateLimited`], [`Code::SessionRevoked`].
+pub async fn prove_again(
+    app: &App,
+    current: &Current,
+    client: &Client,
+    ceremony: &str,
+    credential: Value,
+) -> Result<Session> {
+    let id = current.session.id;
+    let reservation = limits::reserve(app, Budget::Passkeys, Subject::Session(id), client).await?;
+    let checked =
+        passkeys::check_assertion(app, Bound::Session(id), Some(current.user.id), ceremony, credential)
+            .await?;
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let asserted = passkeys::accept(app, &mut tx, client, checked, now).await?;
+    let proven = asserted.is_some_and(|asserted| asserted.user_verified);
+    if proven && !sessions::set_auth_time(&mut tx, id, now).await? {
+        return Err(Error::new(Code::SessionRevoked));
+    }
+    let kind = if proven { Kind::Reauthenticated } else { Kind::ReauthenticationFailed };
+    let event = Event::new(kind, client).user(current.user.id).session(id);
+    audit::record(app, &mut tx, event, now).await?;
+    tx.commit().await?;
+    if !proven {
+        return Err(Error::new(Code::InvalidCredentials).with_detail(NOT_ACCEPTED));
+    }
+    reservation.succeeded(app).await;
+    Ok(Session { auth_time: now, ..Session::clone(&current.session) })
 }

@@ -1,12 +1,12 @@
 //! Signing in by passkey.
-use super::{PasskeySignIn, challenge, sign_in};
+use super::{PasskeySignIn, challenge, challenge_again, sign_in};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::error::{Problem, Result};
 use crate::login::routes::{SignedIn, signed_in};
 use crate::names::EMAIL_MAX;
 use crate::passkeys::Challenge;
-use crate::sessions::Delivery;
+use crate::sessions::{Current, Delivery};
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(options)).routes(routes!(login))
+    OpenApiRouter::new().routes(routes!(options)).routes(routes!(login)).routes(routes!(options_again))
 }
 
 /// Who wants to sign in, if that is known.
@@ -86,4 +86,11 @@ async fn login(
     let (user, issued) =
         sign_in(&app, &client, PasskeySignIn { ceremony, credential, delivery, device_name }).await?;
     Ok(signed_in(&app, &client, "Signed in.", &user, &issued))
+}
+
+/// Begins a fresh proof of identity by passkey: options for `navigator.credentials.get`.
+#[utoipa::path(post, path = "/api/v1/reauthenticate/passkey/options", tag = "accounts", security(("bearer" = [])), responses(
+    (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+async fn options_again(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
+    Ok(Json(challenge_again(&app, &current).await?))
 }
