@@ -3,6 +3,7 @@ use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::codes;
 use crate::error::Result;
+use crate::factors;
 use crate::keys;
 use crate::limits;
 use crate::login;
@@ -20,6 +21,8 @@ use tokio::time::{MissedTickBehavior, interval};
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Keys are looked at this often, so that a rotation by another process is noticed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Secrets under a former key are looked for this often.
+const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
@@ -33,11 +36,15 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         ticks
     };
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    // While a former secret key is named nodes may still seal under it; without one nothing is stale.
+    let mut stale = every(RESEAL_EVERY);
+    let former_keys = !app.config.keys.previous_secret_keys.is_empty();
     loop {
         let (what, result) = tokio::select! {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
             _ = purge.tick() => ("purge", purge_once(&app).await),
+            _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
             _ = stop.changed() => break,
         };
         if let Err(error) = result {
@@ -49,6 +56,17 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page.
+pub async fn reseal(app: &App) -> Result<()> {
+    let mut cursor = Some(String::new());
+    while let Some(after) = cursor {
+        let mut tx = app.db.begin().await?;
+        cursor = factors::reseal(app, &mut tx, &after).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// Removes what has expired long ago, batch by batch.
 pub async fn purge_once(app: &App) -> Result<()> {
     let now = app.now();
@@ -58,6 +76,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let removed = codes::purge(&mut tx, before).await?
             + login::purge(&mut tx, before).await?
+            + factors::purge(&mut tx, before).await?
             + limits::purge(&mut tx, app.now()).await?
             + mail::purge(&mut tx, before).await?
             + passkeys::purge(&mut tx, before).await?

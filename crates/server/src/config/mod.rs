@@ -2,6 +2,7 @@
 mod aliases;
 mod check;
 mod database;
+mod factors;
 mod load;
 mod passkeys;
 mod reference;
@@ -11,6 +12,7 @@ mod values;
 
 pub use check::check_production;
 pub use database::{Database, Redis};
+pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
 pub use load::{Sources, load};
 pub use passkeys::Passkeys;
 pub use reference::reference;
@@ -49,6 +51,10 @@ pub struct Config {
     pub passkeys: Passkeys,
     /// How accounts come into being.
     pub registration: Registration,
+    /// How people sign in.
+    pub login: Login,
+    /// Second factors: authenticator apps, recovery codes, passkeys.
+    pub factors: Factors,
     /// Mailed links and codes.
     pub codes: Codes,
     /// Outgoing mail.

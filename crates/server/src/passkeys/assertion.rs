@@ -2,7 +2,7 @@
 use super::ceremony::{self, Once, Returned};
 use super::relying_party::{Refusal, RelyingParty, descriptor};
 use super::store::Used;
-use super::{Challenge, Passkey, decoys, flag, store, user_handle};
+use super::{Challenge, Passkey, decoys, flag, methods, store, user_handle};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -51,6 +51,13 @@ pub struct Asserted {
     pub user_verified: bool,
     /// Whether the passkey can be on several devices.
     pub backup_eligible: bool,
+}
+
+impl Asserted {
+    /// The methods that it stands for (RFC 8176).
+    pub fn methods(&self) -> Vec<&'static str> {
+        methods(self.backup_eligible, self.user_verified)
+    }
 }
 
 /// A proof that was looked at, to be accepted in a transaction.

@@ -5,11 +5,13 @@ use super::{Challenge, MOST, Passkey, store};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
+use crate::config::FactorPolicy;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
-use crate::ids::RowId;
+use crate::factors::{self, By};
+use crate::ids::{RowId, UserId};
 use crate::mail::{self, Message};
-use crate::sessions::{self, Current, device};
+use crate::sessions::{self, Current, Session, device};
 use crate::users::{self, Factor, User};
 use crate::web::Client;
 use serde_json::{Value, json};
@@ -21,12 +23,22 @@ use webauthn_rs_core::proto::RegistrationState;
 /// [`Code::ReauthenticationRequired`], [`Code::EmailNotVerified`], [`Code::PasskeyLimitReached`].
 pub async fn begin_enrolment(app: &App, current: &Current) -> Result<Challenge> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     require_mailbox(&current.user)?;
     let known = super::of_user(&app.db, current.user.id).await?;
     require_room(&known)?;
     let (options, state) = RelyingParty::of(app).creation(&current.user, &known)?;
     Ok(Challenge { ceremony: ceremony::begin(app, &context(current), state, now)?, options })
+}
+
+/// A new passkey, and what came with it.
+pub struct Enrolled {
+    /// The passkey.
+    pub passkey: Passkey,
+    /// The session as it is now: whoever holds the passkey could prove it with the next call.
+    pub session: Session,
+    /// Recovery codes, with the first second factor.
+    pub recovery_codes: Option<Vec<String>>,
 }
 
 /// Enrols what an authenticator made.
@@ -40,9 +52,9 @@ pub async fn enrol(
     ceremony: &str,
     answer: Value,
     name: Option<String>,
-) -> Result<Passkey> {
+) -> Result<Enrolled> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     let returned = ceremony::come_back::<RegistrationState>(app, &context(current), ceremony, now);
     let Some(Returned { state, once }) = returned else {
         return Err(refuse(app, current, client, "ceremony").await?);
@@ -65,12 +77,19 @@ pub async fn enrol(
         drop(tx);
         return Err(refuse(app, current, client, "known_credential").await?);
     }
+    let session = sessions::note_proof(&mut tx, &current.session, &passkey.methods(), now).await?;
     users::set_factor(app, &mut tx, user.id, Factor::Passkey, true, now).await?;
-    audit::record(app, &mut tx, changed(current, client, Kind::PasskeyAdded, &passkey), now).await?;
+    let recovery_codes = if app.config.factors.policy == FactorPolicy::Off {
+        None
+    } else {
+        factors::first_codes(app, &mut tx, &By::owner(current, client), now).await?
+    };
+    let event = changed(current, client, Kind::PasskeyAdded, &passkey);
+    audit::record(app, &mut tx, event, now).await?;
     let message = Message::PasskeyAdded(passkey.notice(client, now));
     mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
     mail::commit(app, tx).await?;
-    Ok(passkey)
+    Ok(Enrolled { passkey, session, recovery_codes })
 }
 
 /// Gives a passkey another name.
@@ -79,7 +98,7 @@ pub async fn enrol(
 /// [`Code::ReauthenticationRequired`], [`Code::NotFound`].
 pub async fn rename(app: &App, current: &Current, client: &Client, id: RowId, name: &str) -> Result<Passkey> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
     let renamed = store::rename(&mut tx, current.user.id, id, name).await?;
@@ -92,10 +111,11 @@ pub async fn rename(app: &App, current: &Current, client: &Client, id: RowId, na
 /// Removes a passkey.
 ///
 /// # Errors
-/// [`Code::ReauthenticationRequired`], [`Code::NotFound`].
+/// [`Code::ReauthenticationRequired`], [`Code::NotFound`], [`Code::FactorRequired`] for the last one of a user who may not be
+/// without.
 pub async fn remove(app: &App, current: &Current, client: &Client, id: RowId) -> Result<()> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
     let user = present(&mut tx, current, now).await?;
@@ -103,10 +123,22 @@ pub async fn remove(app: &App, current: &Current, client: &Client, id: RowId) ->
     let passkey = removed.ok_or_else(|| Error::new(Code::NotFound))?;
     let left = !store::of_user(&mut tx, user.id).await?.is_empty();
     users::set_factor(app, &mut tx, user.id, Factor::Passkey, left, now).await?;
+    if !left {
+        factors::leave(app, &mut tx, &By::owner(current, client), now).await?;
+    }
     audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRemoved, &passkey), now).await?;
     let message = Message::PasskeyRemoved(passkey.notice(client, now));
     mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
     mail::commit(app, tx).await
+}
+
+/// Removes every passkey, for an operator who helps somebody that lost them. The caller holds the lock and writes event and mail.
+///
+/// # Errors
+/// The database's.
+pub async fn remove_all(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    store::delete_all(tx, user).await?;
+    users::set_factor(app, tx, user, Factor::Passkey, false, now).await
 }
 
 /// An enrolment belongs to the session that began it.

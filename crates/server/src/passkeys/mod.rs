@@ -14,7 +14,7 @@ mod routes;
 mod store;
 
 pub use assertion::{Asserted, Bound, Checked, Whom, accept, begin_assertion, check_assertion};
-pub use enrolment::{begin_enrolment, enrol, remove, rename};
+pub use enrolment::{Enrolled, begin_enrolment, enrol, remove, remove_all, rename};
 pub use routes::routes;
 
 use crate::clock::Timestamp;
@@ -22,7 +22,7 @@ use crate::db::{Statements, Tx};
 use crate::error::Result;
 use crate::ids::{RowId, UserId};
 use crate::mail::PasskeyNotice;
-use crate::sessions::device;
+use crate::sessions::{amr, device};
 use crate::web::Client;
 use hallpass_crypto::digest::sha256;
 use serde::Serialize;
@@ -132,6 +132,11 @@ impl Passkey {
         self.transports.split(' ').filter(|name| !name.is_empty())
     }
 
+    /// What its enrolment adds to the methods of the session.
+    fn methods(&self) -> Vec<&'static str> {
+        methods(self.has(flag::BE), self.has(flag::UV))
+    }
+
     /// What a mail tells about it.
     fn notice(&self, client: &Client, now: Timestamp) -> PasskeyNotice {
         PasskeyNotice {
@@ -141,6 +146,13 @@ impl Passkey {
             device: device::describe(client.agent.as_deref().unwrap_or_default()),
         }
     }
+}
+
+/// The methods that a proof by passkey stands for (RFC 8176), beside another factor or with its user verified.
+fn methods(backup_eligible: bool, user_verified: bool) -> Vec<&'static str> {
+    let key = if backup_eligible { amr::SOFTWARE_KEY } else { amr::HARDWARE_KEY };
+    let user = user_verified.then_some(amr::USER);
+    [key].into_iter().chain(user).chain([amr::SEVERAL_FACTORS]).collect()
 }
 
 /// The passkeys of a user, oldest first.

@@ -1,9 +1,10 @@
 //! Own passkeys: enrol, list, rename, remove.
-use super::{Challenge, NAME_MAX, PasskeyView, begin_enrolment, enrol, of_user, remove, rename};
+use super::{Challenge, Enrolled, NAME_MAX, PasskeyView, begin_enrolment, enrol, of_user, remove, rename};
 use crate::app::App;
+use crate::cookies::SetCookies;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::RowId;
-use crate::sessions::{Current, Said};
+use crate::sessions::{Current, FreshToken, Said, fresh_token};
 use crate::web::{Body, Client, Fields, FromFields, Segment};
 use axum::Json;
 use axum::extract::State;
@@ -59,6 +60,18 @@ pub struct OnePasskey {
     passkey: PasskeyView,
 }
 
+/// A new passkey.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PasskeyAdded {
+    passkey: PasskeyView,
+    /// Ten codes that each stand in for a second factor once. Shown this one time, and only when there were none before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
+    #[serde(flatten)]
+    token: FreshToken,
+}
+
 /// Passkeys, oldest first.
 #[derive(Serialize, ToSchema)]
 pub struct PasskeyList {
@@ -75,17 +88,20 @@ async fn options(State(app): State<App>, current: Current) -> Result<Json<Challe
 
 /// Enrols a passkey.
 #[utoipa::path(post, path = "/api/v1/factors/passkeys", tag = "factors", security(("bearer" = [])), request_body = EnrolRequest, responses(
-    (status = 201, body = OnePasskey), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 201, body = PasskeyAdded), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn add(
     State(app): State<App>,
     client: Client,
     current: Current,
     Body(request): Body<EnrolRequest>,
-) -> Result<(StatusCode, Json<OnePasskey>)> {
+) -> Result<(StatusCode, SetCookies, Json<PasskeyAdded>)> {
     let EnrolRequest { ceremony, credential, name } = request;
-    let passkey = enrol(&app, &current, &client, &ceremony, credential, name).await?;
-    Ok((StatusCode::CREATED, Json(OnePasskey { passkey: passkey.view() })))
+    let Enrolled { passkey, session, recovery_codes } =
+        enrol(&app, &current, &client, &ceremony, credential, name).await?;
+    let (cookies, token) = fresh_token(&app, &session, &current.user)?;
+    let body = PasskeyAdded { passkey: passkey.view(), recovery_codes, token };
+    Ok((StatusCode::CREATED, cookies, Json(body)))
 }
 
 /// Own passkeys.
@@ -114,7 +130,7 @@ async fn change(
 
 /// Removes a passkey.
 #[utoipa::path(delete, path = "/api/v1/factors/passkeys/{id}", tag = "factors", security(("bearer" = [])), params(("id" = String, Path)), responses(
-    (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 async fn delete(
     State(app): State<App>,
     client: Client,

@@ -74,6 +74,10 @@ pub(super) async fn delete(db: &mut impl Statements, user: UserId, id: RowId) ->
     db.query_opt(sql, &[id.into(), user.into()]).await?.map(passkey).transpose()
 }
 
+pub(super) async fn delete_all(db: &mut impl Statements, user: UserId) -> Result<()> {
+    db.execute("delete from passkeys where user_id = $1", &[user.into()]).await.map(drop)
+}
+
 /// What came of noting a use.
 pub(super) enum Used {
     /// Noted.

@@ -233,12 +233,6 @@ pub async fn note_login(
     Ok(store::note_login(tx, id, verified_hash, now).await?)
 }
 
-/// Notes a sign-in that has nothing to do with the password, provided that the account is open.
-pub async fn note_passkey_login(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
-    tx.announce(Notice::User(id));
-    Ok(store::note_passkey_login(tx, id, now).await?)
-}
-
 /// Replaces the password hash.
 pub async fn set_password(tx: &mut Tx, id: UserId, hash: &str, now: Timestamp) -> Result<()> {
     tx.announce(Notice::User(id));
@@ -262,8 +256,8 @@ pub async fn clear_password(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<(
     Ok(store::clear_password(tx, id, now).await?)
 }
 
-/// Replaces an outdated hash by a better one of the same password.
-pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<()> {
+/// Replaces an outdated hash by a better one of the same password. `false` when the hash is another one by now.
+pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<bool> {
     Ok(store::upgrade_password(tx, id, old, new).await?)
 }
 

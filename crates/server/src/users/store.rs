@@ -98,11 +98,6 @@ pub(super) async fn note_login(
     Ok(db.execute(sql, &[id.into(), now.into(), verified_hash.unwrap_or_default().into()]).await? == 1)
 }
 
-pub(super) async fn note_passkey_login(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {
-    let sql = "update users set last_login_at = $2 where id = $1 and disabled_at is null";
-    Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
-}
-
 pub(super) async fn set_password(
     db: &mut impl Statements,
     id: UserId,
@@ -135,9 +130,9 @@ pub(super) async fn upgrade_password(
     id: UserId,
     old: &str,
     new: &str,
-) -> Result<()> {
+) -> Result<bool> {
     let sql = "update users set password_hash = $3 where id = $1 and password_hash = $2";
-    db.execute(sql, &[id.into(), old.into(), new.into()]).await.map(drop)
+    Ok(db.execute(sql, &[id.into(), old.into(), new.into()]).await? == 1)
 }
 
 pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {

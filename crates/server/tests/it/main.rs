@@ -18,6 +18,7 @@ mod csrf;
 mod defects;
 mod emails;
 mod every_route;
+mod factors;
 mod hostile;
 mod limits;
 mod mail;

@@ -1,6 +1,6 @@
 //! What must not pass: every one is refused alike, and the audit log says why.
 use super::{ANN, BOB, creation, enrol, finish, latest_event, present, refusals, request, sign_in};
-use crate::support::{Authenticator, TestApp};
+use crate::support::{SecurityKey, TestApp};
 use hallpass::ids::RowId;
 use hallpass::passkeys::{Bound, Whom, accept, begin_assertion, check_assertion};
 use hallpass::web::Client as Caller;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
-type Lie = fn(&mut Authenticator);
+type Lie = fn(&mut SecurityKey);
 
 /// Ways to lie, and what the audit log calls them.
 const LIES: [(&str, Lie); 12] = [
@@ -31,7 +31,7 @@ async fn no_lie_enrols_a_passkey() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     for (reason, lie) in LIES {
-        let mut key = Authenticator::of(&server);
+        let mut key = SecurityKey::of(&server);
         lie(&mut key);
         let begun = creation(&mut ann).await;
         let credential = key.create(&begun["options"]);
@@ -47,7 +47,7 @@ async fn no_lie_enrols_a_passkey() {
 async fn no_lie_signs_in() {
     let server = TestApp::start_with(|config| config.limits.enabled = false).await;
     let mut ann = server.signed_in(ANN).await;
-    let mut true_key = Authenticator::of(&server);
+    let mut true_key = SecurityKey::of(&server);
     enrol(&mut ann, &mut true_key).await;
     let more: [(&str, Lie); 6] = [
         ("user_not_verified", |key| key.verifies = false),
@@ -78,7 +78,7 @@ async fn no_lie_signs_in() {
 async fn a_changed_signature_or_data_signs_in_nobody() {
     let server = TestApp::start_with(|config| config.limits.enabled = false).await;
     let mut ann = server.signed_in(ANN).await;
-    let (mut key, mut stranger) = (Authenticator::of(&server), Authenticator::of(&server));
+    let (mut key, mut stranger) = (SecurityKey::of(&server), SecurityKey::of(&server));
     enrol(&mut ann, &mut key).await;
     let mut client = server.client();
     let begun = request(&mut client, None).await;
@@ -109,7 +109,7 @@ async fn a_changed_signature_or_data_signs_in_nobody() {
 async fn a_proof_serves_once() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     let begun = creation(&mut ann).await;
     let credential = key.create(&begun["options"]);
     assert_eq!(finish(&mut ann, &begun, credential.clone()).await.status, 201);
@@ -135,7 +135,7 @@ async fn a_proof_serves_once() {
 async fn a_ceremony_ends_after_five_minutes() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let (enrolling, mut client) = (creation(&mut ann).await, server.client());
     let signing = request(&mut client, None).await;
@@ -156,11 +156,12 @@ async fn a_ceremony_ends_after_five_minutes() {
 async fn a_ceremony_serves_nobody_else_and_nothing_else() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut other_session = server.sign_in(ANN).await;
+    let mut other_session = server.client();
     let mut bob = server.signed_in(BOB).await;
-    let (mut key, mut bobs) = (Authenticator::of(&server), Authenticator::of(&server));
+    let (mut key, mut bobs) = (SecurityKey::of(&server), SecurityKey::of(&server));
     enrol(&mut ann, &mut key).await;
     enrol(&mut bob, &mut bobs).await;
+    other_session.keep_tokens(&sign_in(&server, &mut key).await);
     let begun = creation(&mut ann).await;
     let credential = key.create(&begun["options"]);
     for thief in [&mut other_session, &mut bob] {
@@ -186,7 +187,7 @@ async fn an_assertion_for_one_attempt_or_session_serves_no_other() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     let mut bob = server.signed_in(BOB).await;
-    let (mut key, mut bobs) = (Authenticator::of(&server), Authenticator::of(&server));
+    let (mut key, mut bobs) = (SecurityKey::of(&server), SecurityKey::of(&server));
     enrol(&mut ann, &mut key).await;
     enrol(&mut bob, &mut bobs).await;
     let user = hallpass::users::find_login(&server.app.db, ANN).await.unwrap().unwrap().user.id;
@@ -229,7 +230,7 @@ async fn an_assertion_for_one_attempt_or_session_serves_no_other() {
 async fn a_key_that_verified_nobody_at_enrolment_signs_in_alone_only_after_it_did_so_beside_a_password() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     key.verifies = false;
     assert_eq!(enrol(&mut ann, &mut key).await["userVerified"], false);
     key.verifies = true;
@@ -237,7 +238,7 @@ async fn a_key_that_verified_nobody_at_enrolment_signs_in_alone_only_after_it_di
     assert_eq!(refusals(&server).await, ["not_enrolled_with_verification"]);
     let (app, user) =
         (&server.app, hallpass::users::find_login(&server.app.db, ANN).await.unwrap().unwrap().user.id);
-    let prove = async |bound, key: &mut Authenticator| {
+    let prove = async |bound, key: &mut SecurityKey| {
         let begun = begin_assertion(app, bound, Whom::User(user)).await.unwrap();
         let checked =
             check_assertion(app, bound, Some(user), &begun.ceremony, key.get(&begun.options)).await.unwrap();
@@ -257,7 +258,7 @@ async fn a_credential_is_enrolled_once_whoever_tries() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     let mut bob = server.signed_in(BOB).await;
-    let (mut key, mut copy) = (Authenticator::of(&server), Authenticator::of(&server));
+    let (mut key, mut copy) = (SecurityKey::of(&server), SecurityKey::of(&server));
     enrol(&mut ann, &mut key).await;
     // Bob makes a credential with the id of Ann's; ids are no secrets.
     let begun = creation(&mut bob).await;
@@ -272,7 +273,7 @@ async fn a_credential_is_enrolled_once_whoever_tries() {
 async fn a_counter_that_does_not_grow_is_refused_marked_and_told_once() {
     let server = TestApp::start_with(|config| config.limits.enabled = false).await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let mut clone = key.cloned();
     assert_eq!(sign_in(&server, &mut key).await.status, 200);
@@ -300,7 +301,7 @@ async fn disabled_users_do_not_come_in() {
     use hallpass::db::Statements;
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let mut tx = server.app.db.begin().await.unwrap();
     tx.execute("update users set disabled_at = 1", &[]).await.unwrap();
@@ -313,7 +314,7 @@ async fn disabled_users_do_not_come_in() {
 async fn floods_of_refused_passkeys_are_limited_and_delay_nobody_elsewhere() {
     let server = TestApp::start_with(|config| config.limits.network_failures = 10).await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let mut stranger = server.client().at("192.0.2.66");
     let begun = request(&mut stranger, None).await;

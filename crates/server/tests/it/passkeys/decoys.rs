@@ -1,6 +1,6 @@
 //! Nobody learns who has an account or a passkey.
 use super::{ANN, BOB, enrol, present, request};
-use crate::support::{Answer, Authenticator, TestApp};
+use crate::support::{Answer, SecurityKey, TestApp};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ async fn asking_for_the_passkeys_of_an_identifier_tells_nothing() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     server.sign_up(BOB).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let mut all = Vec::new();
     for identifier in [ANN, BOB, "nobody@example.com", "nobody", "not an address@", "ann"] {
@@ -56,7 +56,7 @@ async fn ids_that_do_not_exist_stay_the_same_and_are_told_from_real_ones_by_nobo
     assert_eq!(nobody, ids(&request(&mut client, Some(" Nobody@Example.com")).await));
     assert_ne!(nobody, ids(&request(&mut client, Some("somebody@example.com")).await));
     let before = ids(&request(&mut client, Some(ANN)).await);
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let after = ids(&request(&mut client, Some(ANN)).await);
     assert_eq!(after.len(), 5);
@@ -75,7 +75,7 @@ async fn ids_that_do_not_exist_stay_the_same_and_are_told_from_real_ones_by_nobo
 async fn a_forged_answer_for_a_real_or_a_made_up_id_costs_and_says_the_same() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let mut client = server.client();
     let mut seen = Vec::new();

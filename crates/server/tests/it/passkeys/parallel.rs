@@ -1,6 +1,6 @@
 //! Side by side: a ceremony serves one of many, and what a user has set up is right whoever was first.
 use super::{ANN, creation, enrol, finish, present, request, sign_in};
-use crate::support::{Authenticator, PASSWORD, TestApp};
+use crate::support::{PASSWORD, SecurityKey, TestApp};
 use serde_json::json;
 
 #[tokio::test]
@@ -8,7 +8,7 @@ async fn of_fifty_parallel_ends_of_one_ceremony_exactly_one_signs_in() {
     let server = TestApp::start_with(|config| config.limits.enabled = false).await;
     let mut ann = server.signed_in(ANN).await;
     for step in [0, 1] {
-        let mut key = Authenticator::of(&server);
+        let mut key = SecurityKey::of(&server);
         key.step = step;
         enrol(&mut ann, &mut key).await;
         let begun = request(&mut server.client(), None).await;
@@ -32,7 +32,7 @@ async fn of_fifty_parallel_ends_of_one_ceremony_exactly_one_signs_in() {
 async fn of_fifty_parallel_ends_of_one_enrolment_exactly_one_enrols() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     let begun = creation(&mut ann).await;
     let credentials: Vec<_> = (0..50).map(|_| key.create(&begun["options"])).collect();
     let calls = credentials.into_iter().map(|credential| {
@@ -52,7 +52,7 @@ async fn parallel_enrolments_and_removals_leave_what_a_user_has_right() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     for round in 0..6 {
-        let mut key = Authenticator::of(&server);
+        let mut key = SecurityKey::of(&server);
         let old = enrol(&mut ann, &mut key).await;
         let path = format!("/api/v1/factors/passkeys/{}", old["id"].as_str().unwrap());
         let begun = creation(&mut ann).await;
@@ -63,7 +63,7 @@ async fn parallel_enrolments_and_removals_leave_what_a_user_has_right() {
         let (added, removed) = (add.await.unwrap(), remove.await.unwrap());
         assert_eq!((added.status, removed), (201, 200));
         let factors = ann.get("/api/v1/me").await.json["user"]["factors"].clone();
-        assert_eq!(factors, json!(["password", "passkey"]), "round {round}");
+        assert_eq!(factors, json!(["password", "passkey", "recovery_code"]), "round {round}");
         let path = format!("/api/v1/factors/passkeys/{}", added.json["passkey"]["id"].as_str().unwrap());
         let removals = (0..4).map(|_| {
             let (mut client, path) = (ann.clone(), path.clone());
@@ -83,7 +83,7 @@ async fn parallel_enrolments_and_removals_leave_what_a_user_has_right() {
 async fn twenty_is_the_most_also_side_by_side() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     for _ in 0..17 {
         enrol(&mut ann, &mut key).await;
     }
@@ -107,7 +107,7 @@ async fn a_session_that_was_ended_enrols_nothing_any_more() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
     let mut owner = server.sign_in(ANN).await;
-    let mut key = Authenticator::of(&server);
+    let mut key = SecurityKey::of(&server);
     let begun = creation(&mut ann).await;
     let made = key.create(&begun["options"]);
     let change = json!({ "currentPassword": PASSWORD, "newPassword": crate::support::OTHER_PASSWORD });

@@ -1,23 +1,28 @@
-//! Signing in by passkey.
-use super::{PasskeySignIn, challenge, challenge_again, sign_in};
+//! Signing in by passkey, and what pages need to ask for one.
+use super::signin::{AttemptRequest, SignInBody, answer, named};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::error::{Problem, Result};
-use crate::login::routes::{SignedIn, signed_in};
+use crate::login::passkey::{self, Answered, ByPasskey};
 use crate::names::EMAIL_MAX;
 use crate::passkeys::Challenge;
 use crate::sessions::{Current, Delivery};
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(options)).routes(routes!(login)).routes(routes!(options_again))
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(options))
+        .routes(routes!(login))
+        .routes(routes!(options_in_attempt))
+        .routes(routes!(options_in_session))
 }
 
 /// Who wants to sign in, if that is known.
@@ -61,7 +66,7 @@ impl FromFields for PasskeyLoginRequest {
 }
 
 /// Begins a sign-in by passkey: options for `navigator.credentials.get`, conditional mediation included.
-#[utoipa::path(post, path = "/api/v1/login/passkey/options", tag = "accounts", request_body = PasskeyOptionsRequest, responses(
+#[utoipa::path(post, path = "/api/v1/login/passkey/options", tag = "accounts", request_body = Option<PasskeyOptionsRequest>, responses(
     (status = 200, description = "Known and unknown identifiers look alike", body = Challenge), (status = 400, body = Problem), (status = 403, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn options(
@@ -69,28 +74,43 @@ async fn options(
     _: OwnOrigin,
     MaybeBody(request): MaybeBody<PasskeyOptionsRequest>,
 ) -> Result<Json<Challenge>> {
-    Ok(Json(challenge(&app, request.identifier.as_deref()).await?))
+    Ok(Json(passkey::ask(&app, request.identifier.as_deref()).await?))
 }
 
 /// Signs in by passkey alone.
 #[utoipa::path(post, path = "/api/v1/login/passkey", tag = "accounts", request_body = PasskeyLoginRequest, responses(
-    (status = 200, body = SignedIn), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 200, body = SignInBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn login(
     State(app): State<App>,
     client: Client,
     _: OwnOrigin,
     Body(request): Body<PasskeyLoginRequest>,
-) -> Result<(SetCookies, Json<SignedIn>)> {
+) -> Result<(SetCookies, Json<SignInBody>)> {
     let PasskeyLoginRequest { ceremony, credential, token_delivery: delivery, device_name } = request;
-    let (user, issued) =
-        sign_in(&app, &client, PasskeySignIn { ceremony, credential, delivery, device_name }).await?;
-    Ok(signed_in(&app, &client, "Signed in.", &user, &issued))
+    let wish = ByPasskey { answered: Answered { ceremony, credential }, delivery, device_name };
+    let admitted = passkey::sign_in(&app, &client, wish).await?;
+    Ok(answer(&app, &client, "Signed in.", &admitted))
+}
+
+/// Begins the second step of a sign-in by passkey: options for `navigator.credentials.get`.
+#[utoipa::path(post, path = "/api/v1/verify/passkey/options", tag = "accounts", request_body = Option<AttemptRequest>, responses(
+    (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+async fn options_in_attempt(
+    State(app): State<App>,
+    client: Client,
+    _: OwnOrigin,
+    headers: HeaderMap,
+    MaybeBody(request): MaybeBody<AttemptRequest>,
+) -> Result<Json<Challenge>> {
+    let attempt = named(&app, &headers, request.attempt)?;
+    Ok(Json(passkey::ask_in_attempt(&app, &client, &attempt).await?))
 }
 
 /// Begins a fresh proof of identity by passkey: options for `navigator.credentials.get`.
 #[utoipa::path(post, path = "/api/v1/reauthenticate/passkey/options", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
-async fn options_again(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
-    Ok(Json(challenge_again(&app, &current).await?))
+async fn options_in_session(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
+    Ok(Json(passkey::ask_in_session(&app, &current).await?))
 }
