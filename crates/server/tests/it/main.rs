@@ -26,6 +26,7 @@ mod moving;
 mod nodes;
 mod openapi;
 mod ops;
+mod passwordless;
 mod passwords;
 mod proxies;
 mod requirements;
