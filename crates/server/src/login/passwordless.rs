@@ -41,7 +41,7 @@ pub async fn request(app: &App, client: &Client, wish: &ByMail) -> Result<(Opaqu
     limits::spend_mail(app, client).await?;
     let now = app.now();
     let user = users::find_by_email(&app.db, &wish.email).await?.filter(|user| user.disabled_at.is_none());
-    let link = Opaque::mint(SecretKind::SignInLink, app.random_bytes());
+    let link = new_link(app);
     let code = codes::new_code(app);
     let life = app.config.login.link_ttl;
     let mut tx = app.db.begin().await?;
@@ -75,7 +75,13 @@ pub async fn request(app: &App, client: &Client, wish: &ByMail) -> Result<(Opaqu
     Ok((token, life))
 }
 
-fn link_message(app: &App, client: &Client, link: &Opaque, code: String) -> Message {
+/// The token of a link to be mailed.
+pub(super) fn new_link(app: &App) -> Opaque {
+    Opaque::mint(SecretKind::SignInLink, app.random_bytes())
+}
+
+/// The mail with link and code.
+pub(super) fn link_message(app: &App, client: &Client, link: &Opaque, code: String) -> Message {
     Message::SignInLink {
         link: format!("{}/sign-in?token={}", app.public_url, link.expose()),
         code,

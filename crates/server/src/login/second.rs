@@ -287,25 +287,36 @@ pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
         limits::spend_mail(app, client).await?;
     }
     let code = codes::new_code(app);
+    let link = attempt.identifier_hash.as_ref().map(|_| passwordless::new_link(app));
     let mut tx = app.db.begin().await?;
     let login = owner(&mut tx, &attempt).await?;
-    if !attempt::renew_code(app, &mut tx, &attempt, &code, now).await? {
-        return Err(Error::new(Code::InvalidAttempt));
-    }
-    let recipient = match (&login, &attempt.identifier_hash) {
-        (Some(login), None) if attempt::may_mail_code(&mut tx, login.user.id, now).await? => {
-            Some(login.user.email.as_str())
-        }
-        (Some(_), None) => return Err(attempt::too_many_mails()),
-        (login, hash) => {
-            let user = login.as_ref().map(|login| &login.user);
-            let to = user.map(|user| user.email.as_str()).or(hash.as_deref()).unwrap_or_default();
-            let allowed = passwordless::may_mail(app, &mut tx, client, user, to, now).await?;
-            user.filter(|_| allowed).map(|user| user.email.as_str())
+    let user = login.as_ref().map(|login| &login.user);
+    let allowed = match attempt.identifier_hash.as_deref() {
+        None => may_mail(&mut tx, user, now).await?,
+        Some(hash) => {
+            let to = user.map_or(hash, |user| user.email.as_str());
+            passwordless::may_mail(app, &mut tx, client, user, to, now).await?
         }
     };
-    mail::enqueue_or_pretend(app, &mut tx, recipient, &code_message(app, client, code), now).await?;
+    if !attempt::renew(app, &mut tx, &attempt, &code, link.as_ref(), now).await? {
+        return Err(Error::new(Code::InvalidAttempt));
+    }
+    let message = match link {
+        None => code_message(app, client, code),
+        Some(link) => passwordless::link_message(app, client, &link, code),
+    };
+    let recipient = user.filter(|_| allowed).map(|user| user.email.as_str());
+    mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
     mail::commit(app, tx).await
+}
+
+/// Whether the owner of an attempt, who has proven the password, may get another code.
+///
+/// # Errors
+/// [`Code::RateLimited`], which tells nothing that the first step did not.
+async fn may_mail(tx: &mut Tx, user: Option<&User>, now: Timestamp) -> Result<bool> {
+    let Some(user) = user else { return Ok(false) };
+    if attempt::may_mail_code(tx, user.id, now).await? { Ok(true) } else { Err(attempt::too_many_mails()) }
 }
 
 /// Begins to set up an authenticator app in a sign-in that needs one.

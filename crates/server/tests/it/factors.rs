@@ -2,6 +2,7 @@
 mod abuse;
 mod operator;
 mod stepping_up;
+mod ways_in;
 
 use crate::support::{Authenticator, Client, PASSWORD, TestApp};
 use serde_json::{Value, json};

@@ -27,6 +27,7 @@ mod nodes;
 mod openapi;
 mod ops;
 mod passkeys;
+mod passwordless;
 mod passwords;
 mod proxies;
 mod requirements;

@@ -157,16 +157,24 @@ pub(super) async fn count_try(tx: &mut Tx, id: RowId, now: Timestamp) -> Result<
     store::count_try(tx, id, TRIES, now).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))
 }
 
-/// Puts another mailed code in the place of the former one; the tries stay counted. `false` when there were too many already.
-pub(super) async fn renew_code(
+/// Puts another mailed code, and another link if one goes with it, in the place of the former; the tries stay counted. `false` when
+/// there were too many already.
+pub(super) async fn renew(
     app: &Inner,
     tx: &mut Tx,
     attempt: &Attempt,
-    text: &str,
+    code: &str,
+    link: Option<&Opaque>,
     now: Timestamp,
 ) -> Result<bool> {
-    let expires_at = now.plus(app.config.codes.sign_in_code_life());
-    Ok(store::renew_code(tx, attempt.id, &mac(app, attempt.id, text), expires_at, SENDS, now).await?)
+    let renewal = store::Renewal {
+        id: attempt.id,
+        mac: mac(app, attempt.id, code),
+        link_hash: link.map(Opaque::digest),
+        expires_at: now.plus(app.config.codes.sign_in_code_life()),
+        most_sends: SENDS,
+    };
+    Ok(store::renew(tx, &renewal, now).await?)
 }
 
 /// Whether one more code may be mailed to a user who has proven something already. Not counted with the mails that anybody can ask

@@ -98,27 +98,37 @@ pub(super) async fn count_try(
     row.map(attempt).transpose()
 }
 
-/// Replaces the mailed code, at most so often; the tries stay counted. Returns whether it did.
-pub(super) async fn renew_code(
-    db: &mut impl Statements,
-    id: RowId,
-    mac: &[u8; 32],
-    expires_at: Timestamp,
-    most_sends: i64,
-    now: Timestamp,
-) -> Result<bool> {
+/// Another mailed code, and another link beside it.
+pub(super) struct Renewal {
+    pub(super) id: RowId,
+    pub(super) mac: [u8; 32],
+    pub(super) link_hash: Option<[u8; 32]>,
+    pub(super) expires_at: Timestamp,
+    pub(super) most_sends: i64,
+}
+
+/// Replaces what was mailed, at most so often; the tries stay counted. Returns whether it did.
+pub(super) async fn renew(db: &mut impl Statements, renewal: &Renewal, now: Timestamp) -> Result<bool> {
     let sql = "update sign_in_attempts set code_mac = $2, code_expires_at = $3, sends = sends + 1,
-         expires_at = case when expires_at < $3 then $3 else expires_at end
+         link_hash = coalesce($6, link_hash), expires_at = case when expires_at < $3 then $3 else expires_at end
          where id = $1 and sends < $4 and expires_at > $5 and code_mac is not null";
-    let params = [id.into(), mac.into(), expires_at.into(), most_sends.into(), now.into()];
+    let params = [
+        renewal.id.into(),
+        (&renewal.mac).into(),
+        renewal.expires_at.into(),
+        renewal.most_sends.into(),
+        now.into(),
+        renewal.link_hash.as_ref().map(<[u8; 32]>::as_slice).into(),
+    ];
     Ok(db.execute(sql, &params).await? == 1)
 }
 
 /// Codes mailed for the attempts of a user since an instant, those that served left out.
 pub(super) async fn codes_mailed(db: &mut impl Statements, user: UserId, since: Timestamp) -> Result<i64> {
-    let sql = "select coalesce(sum(sends), 0) from sign_in_attempts where user_id = $1 and created_at > $2";
-    let row = db.query_opt(sql, &[user.into(), since.into()]).await?;
-    row.map_or(Ok(0), |mut row| row.int())
+    // Added up here, since the engines give sums different types.
+    let sql = "select sends from sign_in_attempts where user_id = $1 and created_at > $2";
+    let rows = db.query(sql, &[user.into(), since.into()]).await?;
+    rows.into_iter().try_fold(0, |sum, mut row| Ok(row.int()? + sum))
 }
 
 /// Ends an attempt. Of parallel calls one gets `true`.
