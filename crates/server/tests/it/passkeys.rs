@@ -1,6 +1,7 @@
 //! Passkeys: enrolment and removal in a session, and signing in by one alone.
 mod abuse;
 mod browser;
+mod bytes;
 mod decoys;
 mod parallel;
 mod second;
