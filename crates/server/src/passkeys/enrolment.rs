@@ -77,8 +77,9 @@ pub async fn enrol(
         drop(tx);
         return Err(refuse(app, current, client, "known_credential").await?);
     }
-    let session = sessions::note_proof(&mut tx, &current.session, &passkey.methods(), now).await?;
+    // The user before the session, as everybody who changes both: on a database server they lock each other out otherwise.
     users::set_factor(app, &mut tx, user.id, Factor::Passkey, true, now).await?;
+    let session = sessions::note_proof(&mut tx, &current.session, &passkey.methods(), now).await?;
     let recovery_codes = if app.config.factors.policy == FactorPolicy::Off {
         None
     } else {
