@@ -1,6 +1,6 @@
 //! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
 use crate::app::App;
-use crate::audit::{self, Event, Kind};
+use crate::audit::{self, Anchor, Event, Kind};
 use crate::codes;
 use crate::error::Result;
 use crate::keys;
@@ -13,7 +13,7 @@ use crate::web::Client;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 /// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -21,6 +21,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 const KEYS_EVERY: Duration = Duration::from_secs(10);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// The ends of the chains of the audit log are noted this often by each node.
+const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
 const KEEP_EXPIRED: Duration = Duration::from_secs(7 * 86_400);
 
@@ -32,11 +34,15 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         ticks
     };
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    // Not at once: what came before the start was noted by then, or is a moment old.
+    let mut note = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
+    let mut noted = None;
     loop {
         let (what, result) = tokio::select! {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
             _ = purge.tick() => ("purge", purge_once(&app).await),
+            _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
             _ = stop.changed() => break,
         };
         if let Err(error) = result {
@@ -46,6 +52,12 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     if let Err(error) = sessions::flush_presence(&app).await {
         tracing::warn!(%error, "the last sightings could not be written");
     }
+}
+
+async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
+    audit::sign_ends_anew(app).await?;
+    *noted = audit::note_ends(app, noted.take()).await?;
+    Ok(())
 }
 
 /// Removes what has expired long ago, batch by batch.

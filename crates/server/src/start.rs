@@ -1,5 +1,6 @@
 //! From settings to an [`App`]: folder, key, database, migrations, signing keys.
 use crate::app::{App, Parts};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
 use crate::db::{Db, Standing, sqlite_path};
@@ -55,6 +56,7 @@ pub async fn start(
     let app = open(config, clock, random, migrate).await?;
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
+    audit::sign_ends_anew(&app).await.map_err(StartError::one)?;
     keys::maintain(&app).await.map_err(StartError::one)?;
     Ok(app)
 }

@@ -75,11 +75,15 @@ pub enum Kind {
     AuditVerified,
     /// The audit log was taken out.
     AuditExported,
+    /// How far the chains of the audit log are.
+    AuditAnchored,
+    /// The database came here from an embedded one.
+    DatabaseMoved,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -116,6 +120,8 @@ impl Kind {
         Self::ServerStopped,
         Self::AuditVerified,
         Self::AuditExported,
+        Self::AuditAnchored,
+        Self::DatabaseMoved,
     ];
 
     /// The stable name.
@@ -157,6 +163,8 @@ impl Kind {
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
             Self::AuditExported => "audit_exported",
+            Self::AuditAnchored => "audit_anchored",
+            Self::DatabaseMoved => "database_moved",
         }
     }
 

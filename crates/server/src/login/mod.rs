@@ -178,7 +178,7 @@ async fn record_failure(
         Some(user) => event.user(user.id),
         None => event.identifier(identifier),
     };
-    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), now);
     Ok(tx.commit().await?)
 }
 
@@ -193,7 +193,7 @@ async fn begin_session(
     let issued = sessions::start(app, tx, start, now).await?;
     let event = Event::new(Kind::LoginSucceeded, start.client).user(start.user.id).session(issued.session.id);
     let event = if failures > 0 { event.detail(json!({ "afterFailures": failures })) } else { event };
-    audit::record(app, tx, event, now).await?;
+    audit::record(app, tx, event, now);
     let user =
         users::find_in(tx, start.user.id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;
     Ok((user, issued))

@@ -24,7 +24,7 @@ pub async fn reauthenticate(
         return Err(Error::new(Code::SessionRevoked));
     }
     let event = Event::new(Kind::Reauthenticated, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     Ok(Session { auth_time: now, ..Session::clone(&current.session) })
 }

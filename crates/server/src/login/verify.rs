@@ -144,7 +144,7 @@ async fn try_pending(
     });
     if right.is_none() {
         let event = Event::new(Kind::CodeFailed, client).identifier(&email.normalised);
-        audit::record(app, &mut tx, event, now).await?;
+        audit::record(app, &mut tx, event, now);
     }
     tx.commit().await?;
     Ok(right)
@@ -199,8 +199,8 @@ async fn complete(
         return Ok(None);
     };
     store::forget(tx, &email.normalised).await?;
-    audit::record(app, tx, Event::new(Kind::UserCreated, client).user(user.id), now).await?;
-    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now).await?;
+    audit::record(app, tx, Event::new(Kind::UserCreated, client).user(user.id), now);
+    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now);
     mail::enqueue(app, tx, &user.email, &Message::Welcome {}, now).await?;
     finish(app, tx, user, proven, now).await.map(Some)
 }
@@ -241,7 +241,7 @@ async fn existing(
         users::clear_password(&mut tx, found.user, now).await?;
         sessions::revoke_all(app, &mut tx, found.user, None, "mailbox_proven", now).await?;
     }
-    audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now);
     let user = users::find_in(&mut tx, found.user).await?.ok_or_else(invalid)?;
     let verified = finish(app, &mut tx, user, proven, now).await?;
     mail::commit(app, tx).await?;
