@@ -70,6 +70,14 @@ fn assert_same_counts(place: &Place, postgres: &Postgres) {
     }
 }
 
+/// Keeps the ends of the audit log elsewhere; returns where.
+fn note_the_log(place: &Place) -> String {
+    let anchor = place.run(&["audit", "verify", "--json"]).succeeds();
+    let file = place.path("anchor.json");
+    std::fs::write(&file, &anchor.out).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
 /// What the target's audit log says of the move.
 fn tells_of_the_move(postgres: &Postgres) -> String {
     postgres
@@ -121,8 +129,7 @@ fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     for email in ["gone@example.com", "later@example.com"] {
         place.add_user(email);
     }
-    let anchor = place.run(&["audit", "verify", "--json"]).succeeds();
-    std::fs::write(place.path("anchor.json"), &anchor.out).unwrap();
+    let anchor = note_the_log(&place);
     let key =
         place.run(&["service-key", "create", "--name", "billing", "--scope", "revocations", "--json"]).json();
     let pending = json!({ "email": "new@example.com", "password": PASSWORD });
@@ -168,8 +175,7 @@ fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     let (_, mails) = server.send("GET", "/dev/mailbox.json?to=new@example.com", "", &Value::Null);
     assert_eq!(mails["messages"].as_array().unwrap().len(), 1, "sealed mails can be opened: {mails}");
     server.sign_in(&Worker::email(0), PASSWORD);
-    let anchor = place.path("anchor.json");
-    let verify = ["audit", "verify", "--anchor", anchor.to_str().unwrap()];
+    let verify = ["audit", "verify", "--anchor", &anchor];
     assert!(
         place.run(&verify).succeeds().out.contains("whole"),
         "what was noted before the move holds after it"
