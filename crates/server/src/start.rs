@@ -56,7 +56,6 @@ pub async fn start(
     let app = open(config, clock, random, migrate).await?;
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
-    audit::sign_ends_anew(&app).await.map_err(StartError::one)?;
     keys::maintain(&app).await.map_err(StartError::one)?;
     Ok(app)
 }
@@ -120,7 +119,9 @@ fn lacks_key(config: &Config) -> bool {
 }
 
 async fn check_key(app: &App, is_new: bool) -> Result<(), StartError> {
-    let Err(problem) = keys::check_secret_key(app).await.map_err(StartError::one)? else { return Ok(()) };
+    let Err(problem) = keys::check_secret_key(app).await.map_err(StartError::one)? else {
+        return audit::sign_ends_anew(app).await.map_err(StartError::one);
+    };
     if !is_new {
         return Err(StartError::one(problem));
     }
