@@ -2,7 +2,10 @@
 //!
 //! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
 //! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
+mod factor;
 mod store;
+
+pub use factor::{Factor, lock_factors, set_factor};
 
 use crate::app::Inner;
 use crate::bus::Notice;
@@ -47,6 +50,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// The latest sign-in.
     pub last_login_at: Option<Timestamp>,
+    /// Second factors that are set up, sorted.
+    pub factors: Vec<Factor>,
 }
 
 /// An account as its owner sees it. No hash, no secret, ever.
@@ -80,6 +85,7 @@ pub struct UserView {
 impl User {
     /// What the owner sees.
     pub fn view(&self) -> UserView {
+        let second = self.factors.iter().map(|factor| factor.name());
         UserView {
             id: self.id.to_string(),
             email: self.email.clone(),
@@ -91,8 +97,13 @@ impl User {
             status: if self.disabled_at.is_some() { "disabled" } else { "active" },
             created_at: self.created_at.rfc3339(),
             last_login_at: self.last_login_at.map(Timestamp::rfc3339),
-            factors: if self.has_password { vec!["password"] } else { Vec::new() },
+            factors: self.has_password.then_some("password").into_iter().chain(second).collect(),
         }
+    }
+
+    /// Whether a second factor is set up that serves again and again.
+    pub fn has_second_factor(&self) -> bool {
+        self.factors.iter().any(|factor| *factor != Factor::RecoveryCode)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Rows of `users`.
-use super::{Login, NewUser, User};
+use super::{Factor, Login, NewUser, User};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Row, Statements};
 use crate::ids::{RowId, UserId};
@@ -18,6 +18,7 @@ fn login(mut row: Row) -> Result<Login> {
     let roles = row.text()?.split(' ').filter(|role| !role.is_empty()).map(str::to_owned).collect();
     let has_password = password_hash.is_some();
     let (disabled_at, created_at, last_login_at) = (row.maybe_time()?, row.time()?, row.maybe_time()?);
+    let factors = Factor::read(&row.text()?);
     let user = User {
         id,
         email,
@@ -30,13 +31,14 @@ fn login(mut row: Row) -> Result<Login> {
         disabled_at,
         created_at,
         last_login_at,
+        factors,
     };
     Ok(Login { user, password_hash })
 }
 
 pub(super) async fn find_credentials(db: &mut impl Statements, id: UserId) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at from users where id = $1";
+         disabled_at, created_at, last_login_at, factors from users where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(login).transpose()
 }
 
@@ -46,13 +48,13 @@ pub(super) async fn find(db: &mut impl Statements, id: UserId) -> Result<Option<
 
 pub(super) async fn find_by_email(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at from users where email_normalised = $1";
+         disabled_at, created_at, last_login_at, factors from users where email_normalised = $1";
     db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
 }
 
 pub(super) async fn find_by_username(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at from users where username_normalised = $1";
+         disabled_at, created_at, last_login_at, factors from users where username_normalised = $1";
     db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
 }
 
@@ -182,13 +184,24 @@ pub(super) async fn set_disabled(
     Ok(db.execute(sql, &[id.into(), disabled_at.into(), now.into()]).await? == 1)
 }
 
+/// Returns whether that changed something.
+pub(super) async fn set_factors(
+    db: &mut impl Statements,
+    id: UserId,
+    factors: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set factors = $2, updated_at = $3 where id = $1 and factors <> $2";
+    Ok(db.execute(sql, &[id.into(), factors.into(), now.into()]).await? == 1)
+}
+
 pub(super) async fn delete(db: &mut impl Statements, id: UserId) -> Result<bool> {
     Ok(db.execute("delete from users where id = $1", &[id.into()]).await? == 1)
 }
 
 pub(super) async fn list(db: &mut impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<User>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at from users where id > $1 order by id limit $2";
+         disabled_at, created_at, last_login_at, factors from users where id > $1 order by id limit $2";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;
     rows.into_iter().map(|row| login(row).map(|login| login.user)).collect()

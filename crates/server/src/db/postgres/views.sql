@@ -4,7 +4,7 @@ create or replace view users_view as
 select id::uuid as id, email, email_normalised, to_timestamp(email_verified_at / 1000000.0) as email_verified_at,
     username, name, string_to_array(roles, ' ') as roles, to_timestamp(disabled_at / 1000000.0) as disabled_at,
     to_timestamp(created_at / 1000000.0) as created_at, to_timestamp(updated_at / 1000000.0) as updated_at,
-    to_timestamp(last_login_at / 1000000.0) as last_login_at
+    to_timestamp(last_login_at / 1000000.0) as last_login_at, string_to_array(factors, ' ') as factors
 from users;
 
 create or replace view sessions_view as
