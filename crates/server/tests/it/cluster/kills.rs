@@ -111,7 +111,7 @@ fn a_minute_of_kills_under_a_mixed_load_loses_nothing_and_signs_nobody_out() {
         drop(resting);
     });
     println!("{kills} kills");
-    assert!(kills >= 10, "one every few seconds: {kills}");
+    assert!(kills >= 6, "one every few seconds: {kills}");
     for node in nodes {
         check(&mut workers, &node);
         assert_eq!(node.stop(), Some(0));
