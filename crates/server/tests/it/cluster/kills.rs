@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const BETWEEN: [Duration; 3] =
     [Duration::from_millis(2600), Duration::from_millis(3300), Duration::from_millis(4100)];
 /// What a worker rests after each step: the load is steady, and leaves something to the tests beside.
-const REST: Duration = Duration::from_millis(80);
+const REST: Duration = Duration::from_millis(100);
 
 /// Hands each connection to the next node, past those that refuse it.
 struct RoundRobin {
