@@ -16,6 +16,8 @@ pub mod jwt;
 /// Password hashes: Argon2id for our own, Argon2i and bcrypt for imported ones.
 #[cfg(feature = "passwords")]
 pub mod password;
+/// Recovery codes: making, keying, and reading what people type.
+pub mod recovery_code;
 /// The master secrets of the server and the keys derived from them.
 pub mod ring;
 /// The rotation of refresh tokens, as a state machine.
@@ -27,3 +29,5 @@ pub mod secret;
 /// What makes a new password acceptable.
 #[cfg(feature = "passwords")]
 pub mod strength;
+/// Time-based one-time passwords of authenticator apps.
+pub mod totp;

@@ -27,6 +27,8 @@ pub enum Kind {
     Registration,
     /// The handle of a sign-in attempt.
     Attempt,
+    /// The link that signs in without a password.
+    SignInLink,
     /// A service's own key.
     ServiceKey,
     /// An invitation.
@@ -37,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::VerifyLink,
         Self::ResetLink,
         Self::EmailChange,
@@ -45,6 +47,7 @@ impl Kind {
         Self::SetPassword,
         Self::Registration,
         Self::Attempt,
+        Self::SignInLink,
         Self::ServiceKey,
         Self::Invitation,
         Self::Device,
@@ -60,6 +63,7 @@ impl Kind {
             Self::SetPassword => "hp_sp",
             Self::Registration => "hp_rg",
             Self::Attempt => "hp_at",
+            Self::SignInLink => "hp_sl",
             Self::ServiceKey => "hp_sk",
             Self::Invitation => "hp_in",
             Self::Device => "hp_dv",

@@ -22,19 +22,22 @@ create table totp_secrets (
 create table recovery_codes (
     id text primary key,
     user_id text not null references users (id) on delete cascade,
-    -- under a key that is not in the database
-    code_mac bytea not null,
+    code_hash bytea not null,
     created_at bigint not null,
     used_at bigint
 );
-create unique index recovery_codes_by_code on recovery_codes (user_id, code_mac);
+create unique index recovery_codes_by_code on recovery_codes (user_id, code_hash);
 
 -- Between the first proof of a sign-in and its session. Gone once it has served.
 create table sign_in_attempts (
     id text primary key,
     token_hash bytea not null unique,
+    -- digest of the mailed link's token, if one was sent
+    link_hash bytea unique,
     -- null in decoys, which open nothing
     user_id text references users (id) on delete cascade,
+    -- keyed hash of the address that was given, where it may belong to nobody
+    identifier_hash text,
     -- digest of the password hash that was verified: another password ends the attempt
     credential bytea,
     -- what was proven (RFC 8176), separated by spaces
@@ -44,6 +47,8 @@ create table sign_in_attempts (
     -- the mailed code, if one was sent
     code_mac bytea,
     code_expires_at bigint,
+    -- codes sent so far
+    sends bigint not null,
     failed_tries bigint not null,
     -- which client passed the first step
     network text not null,

@@ -20,10 +20,13 @@ pub enum Cookie {
     Registration,
     /// A known device, without authority: HttpOnly, SameSite=Lax.
     Device,
+    /// A sign-in that is under way: HttpOnly, SameSite=Lax.
+    Attempt,
 }
 
 impl Cookie {
-    const ALL: [Self; 5] = [Self::Refresh, Self::Access, Self::Csrf, Self::Registration, Self::Device];
+    const ALL: [Self; 6] =
+        [Self::Refresh, Self::Access, Self::Csrf, Self::Registration, Self::Device, Self::Attempt];
 
     const fn base(self) -> &'static str {
         match self {
@@ -32,13 +35,14 @@ impl Cookie {
             Self::Csrf => "csrfToken",
             Self::Registration => "registration",
             Self::Device => "device",
+            Self::Attempt => "attempt",
         }
     }
 
     const fn path(self) -> &'static str {
         match self {
             Self::Refresh => API_PATH,
-            Self::Access | Self::Csrf | Self::Registration | Self::Device => "/",
+            Self::Access | Self::Csrf | Self::Registration | Self::Device | Self::Attempt => "/",
         }
     }
 }
@@ -46,7 +50,7 @@ impl Cookie {
 /// Names by scheme: on https `__Host-` where the path is `/`, else `__Secure-` (draft-ietf-httpbis-rfc6265bis 4.1.3).
 pub struct CookieNames {
     https: bool,
-    names: [String; 5],
+    names: [String; 6],
 }
 
 impl CookieNames {

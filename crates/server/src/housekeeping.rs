@@ -3,6 +3,7 @@ use crate::app::App;
 use crate::audit::{self, Anchor, Event, Kind};
 use crate::codes;
 use crate::error::Result;
+use crate::factors;
 use crate::keys;
 use crate::limits;
 use crate::login;
@@ -19,6 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Keys are looked at this often, so that a rotation by another process is noticed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Secrets under a former key are looked for this often.
+const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// The ends of the chains of the audit log are noted this often by each node.
@@ -34,6 +37,9 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         ticks
     };
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    // While a former secret key is named nodes may still seal under it; without one nothing is stale.
+    let mut stale = every(RESEAL_EVERY);
+    let former_keys = !app.config.keys.previous_secret_keys.is_empty();
     // Not at once: what came before the start was noted by then, or is a moment old.
     let mut note = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
     let mut noted = None;
@@ -42,6 +48,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
             _ = purge.tick() => ("purge", purge_once(&app).await),
+            _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
             _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
             _ = stop.changed() => break,
         };
@@ -55,9 +62,20 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
 }
 
 async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
-    audit::sign_ends_anew(app).await?;
     *noted = audit::note_ends(app, noted.take()).await?;
     Ok(())
+}
+
+/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page, and signs the ends
+/// of the audit log's chains.
+pub async fn reseal(app: &App) -> Result<()> {
+    let mut cursor = Some(String::new());
+    while let Some(after) = cursor {
+        let mut tx = app.db.begin().await?;
+        cursor = factors::reseal(app, &mut tx, &after).await?;
+        tx.commit().await?;
+    }
+    audit::sign_ends_anew(app).await
 }
 
 /// Removes what has expired long ago, batch by batch.
@@ -69,6 +87,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let removed = codes::purge(&mut tx, before).await?
             + login::purge(&mut tx, before).await?
+            + factors::purge(&mut tx, before).await?
             + limits::purge(&mut tx, app.now()).await?
             + mail::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?

@@ -38,6 +38,7 @@ pub mod users;
 // ── features: one folder per way of proving or holding something
 pub mod codes;
 pub mod emails;
+pub mod factors;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;

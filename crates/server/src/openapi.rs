@@ -1,7 +1,7 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
 use crate::error::Code;
-use crate::{account, emails, health, keys, login, passwords, services, sessions};
+use crate::{account, emails, factors, health, keys, login, passwords, services, sessions};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -47,6 +47,7 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(account::routes())
         .merge(passwords::routes())
+        .merge(factors::routes())
         .merge(emails::routes())
         .merge(services::routes())
         .merge(keys::routes())

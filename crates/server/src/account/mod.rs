@@ -1,6 +1,8 @@
 //! What people do with their own account: look, change, export, delete, read its log.
+mod factors;
 mod routes;
 
+pub use factors::{FactorsView, overview, reset_factors};
 pub use routes::routes;
 
 use crate::app::App;
@@ -26,6 +28,8 @@ pub struct Export {
     exported_at: String,
     /// The account.
     user: UserView,
+    /// What proves identity.
+    factors: FactorsView,
     /// Live sessions.
     sessions: Vec<SessionView>,
     /// Security log, newest first.
@@ -54,7 +58,7 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
 /// [`Code::ReauthenticationRequired`].
 pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Export> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
@@ -63,6 +67,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     Ok(Export {
         exported_at: now.rfc3339(),
         user: current.user.view(),
+        factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
         events: audit::of_user(&app.db, current.user.id, None, EXPORTED_EVENTS).await?,
     })
@@ -74,7 +79,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
 /// [`Code::ReauthenticationRequired`].
 pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     remove(app, &current.user, client).await
 }
 

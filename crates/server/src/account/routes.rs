@@ -1,5 +1,5 @@
 //! `/api/v1/me` and `/api/v1/events`.
-use super::{Export, change, delete, events, export};
+use super::{Export, FactorsView, change, delete, events, export, overview};
 use crate::app::App;
 use crate::audit::EventView;
 use crate::cookies::SetCookies;
@@ -25,6 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show_me, change_me, delete_me))
         .routes(routes!(export_me))
         .routes(routes!(own_events))
+        .routes(routes!(own_factors))
 }
 
 /// The caller.
@@ -136,4 +137,11 @@ async fn own_events(State(app): State<App>, current: Current, query: Query) -> R
     let full = i64::try_from(events.len()).is_ok_and(|count| count == limit);
     let next = events.last().filter(|_| full).map(|event| event.id.clone());
     Ok(Json(EventPage { events, next }))
+}
+
+/// What proves the caller's identity: password, second factors, and what the settings ask for.
+#[utoipa::path(get, path = "/api/v1/factors", tag = "factors", security(("bearer" = [])), responses(
+    (status = 200, body = FactorsView), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+async fn own_factors(State(app): State<App>, current: Current) -> Result<Json<FactorsView>> {
+    Ok(Json(overview(&app, &current.user).await?))
 }

@@ -23,6 +23,22 @@ pub enum Kind {
     SessionsRevoked,
     /// A predecessor got its successor again outside the hand-over window.
     RefreshRetriedLate,
+    /// The first step of a sign-in was right; another one is needed.
+    SecondFactorRequired,
+    /// The second step of a sign-in, or of a fresh proof, was wrong.
+    SecondFactorFailed,
+    /// A link or code to sign in was asked for.
+    SignInMailRequested,
+    /// A second factor was set up.
+    FactorAdded,
+    /// A second factor was removed.
+    FactorRemoved,
+    /// An operator removed every second factor.
+    FactorsReset,
+    /// Recovery codes were made; former ones are void.
+    RecoveryCodesIssued,
+    /// A recovery code stood in for a second factor.
+    RecoveryCodeUsed,
     /// A refresh token was used again; the family ended.
     RefreshTokenReused,
     /// Identity was proven again in a session.
@@ -83,7 +99,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 46] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -94,6 +110,14 @@ impl Kind {
         Self::LoggedOut,
         Self::SessionsRevoked,
         Self::RefreshRetriedLate,
+        Self::SecondFactorRequired,
+        Self::SecondFactorFailed,
+        Self::SignInMailRequested,
+        Self::FactorAdded,
+        Self::FactorRemoved,
+        Self::FactorsReset,
+        Self::RecoveryCodesIssued,
+        Self::RecoveryCodeUsed,
         Self::RefreshTokenReused,
         Self::Reauthenticated,
         Self::ReauthenticationFailed,
@@ -137,6 +161,14 @@ impl Kind {
             Self::LoggedOut => "logged_out",
             Self::SessionsRevoked => "sessions_revoked",
             Self::RefreshRetriedLate => "refresh_retried_late",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::SecondFactorFailed => "second_factor_failed",
+            Self::SignInMailRequested => "sign_in_mail_requested",
+            Self::FactorAdded => "factor_added",
+            Self::FactorRemoved => "factor_removed",
+            Self::FactorsReset => "factors_reset",
+            Self::RecoveryCodesIssued => "recovery_codes_issued",
+            Self::RecoveryCodeUsed => "recovery_code_used",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::Reauthenticated => "reauthenticated",
             Self::ReauthenticationFailed => "reauthentication_failed",
@@ -175,6 +207,7 @@ impl Kind {
             Self::LoginFailed
                 | Self::LoginRefused
                 | Self::LoginLimited
+                | Self::SecondFactorFailed
                 | Self::CsrfFailed
                 | Self::MailGivenUp
                 | Self::RefreshTokenReused

@@ -51,6 +51,18 @@ enum Action {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// What proves the owner's identity: password, authenticator app, recovery codes.
+    #[command(after_help = "Example:\n  hallpass user factors ann@example.com")]
+    Factors(Named),
+    /// Removes every second factor of somebody who lost them, ends all sessions and tells the owner by mail. Make sure who asks.
+    #[command(after_help = "Example:\n  hallpass user reset-factors ann@example.com --yes")]
+    ResetFactors {
+        #[command(flatten)]
+        named: Named,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Removes an account and everything of it but its audit trail.
     #[command(after_help = "Example:\n  hallpass user delete ann@example.com --yes")]
     Delete {
@@ -78,6 +90,8 @@ impl UserCommand {
             Action::Disable(named) => switch(common, &named.user, true),
             Action::Enable(named) => switch(common, &named.user, false),
             Action::SetPassword { named, password } => set_password(common, &named.user, &password),
+            Action::Factors(named) => factors(common, &named.user),
+            Action::ResetFactors { named, yes } => reset_factors(common, &named.user, yes),
             Action::Delete { named, yes } => delete(common, &named.user, yes),
         }
     }
@@ -204,6 +218,37 @@ fn hand_over(link: &Link) -> String {
         link.expires_at.rfc3339(),
         link.url
     )
+}
+
+fn factors(common: &Common, named: &str) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        let view = account::overview(&app, &user).await?;
+        out.show(&json!({ "user": user.id, "factors": view }), || {
+            let app = view.totp.as_ref().map(|totp| format!("set up {}", totp.created_at));
+            let codes = view.recovery_codes.as_ref().map(|codes| format!("{} left", codes.left));
+            let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
+            out::pairs([
+                ("password", if view.password { "set".into() } else { "none".into() }),
+                ("authenticator app", or_none(app)),
+                ("recovery codes", or_none(codes)),
+                ("required", if view.required { "yes".into() } else { "no".into() }),
+            ])
+        })
+    })
+}
+
+fn reset_factors(common: &Common, named: &str, yes: bool) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        confirm(yes, &format!("From then on the password alone opens the account of {}.", user.email))?;
+        let done = account::reset_factors(&app, &user, &Client::local()).await;
+        let ended = done.map_err(|error| explain(&error))?;
+        let value = json!({ "user": user.id, "sessionsEnded": ended });
+        out.show(&value, || {
+            format!("Removed every second factor of {}; sessions ended: {ended}.", user.email)
+        })
+    })
 }
 
 fn delete(common: &Common, named: &str, yes: bool) -> Outcome {

@@ -23,6 +23,8 @@ pub enum Purpose {
     ChangeEmail,
     /// Takes a change of address back.
     UndoEmailChange,
+    /// Proves identity again in a session, by code only.
+    Reauthenticate,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::SetPassword => "set_password",
             Self::ChangeEmail => "change_email",
             Self::UndoEmailChange => "undo_email_change",
+            Self::Reauthenticate => "reauthenticate",
         }
     }
 
@@ -43,6 +46,8 @@ impl Purpose {
             Self::SetPassword => Kind::SetPassword,
             Self::ChangeEmail => Kind::EmailChange,
             Self::UndoEmailChange => Kind::EmailUndo,
+            // Nobody gets the link, only the code.
+            Self::Reauthenticate => Kind::Attempt,
         }
     }
 }

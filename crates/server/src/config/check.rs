@@ -1,5 +1,7 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
-use super::{Config, ConfigError, HashCost, Profile, SigningAlgorithm, parse_network};
+use super::{
+    Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network,
+};
 use crate::db;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +20,33 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     passwords(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
+    login(config, &mut problems);
     problems
+}
+
+fn login(config: &Config, problems: &mut Vec<ConfigError>) {
+    let (login, factors) = (&config.login, &config.factors);
+    if login.link_ttl < Duration::from_secs(60) || login.link_ttl > Duration::from_secs(3600) {
+        problems.push(ConfigError::new("login.link_ttl", "must be between 1m and 1h"));
+    }
+    if let Some(url) = &login.after_link_url
+        && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
+        let text = format!("\"{url}\" is not an address such as https://app.example.com/home");
+        problems.push(ConfigError::new("login.after_link_url", text));
+    }
+    if !factors.required_roles.is_empty() && factors.policy != FactorPolicy::Optional {
+        let text = "has a meaning with factors.policy = \"optional\" only; remove it";
+        problems.push(ConfigError::new("factors.required_roles", text));
+    }
+    if config.profile == Profile::Strict
+        && login.email_otp != EmailOtp::Off
+        && factors.policy != FactorPolicy::Required
+    {
+        let text =
+            "is no second factor in the strict profile; set factors.policy = \"required\" or turn it off";
+        problems.push(ConfigError::new("login.email_otp", text));
+    }
 }
 
 fn database(config: &Config, problems: &mut Vec<ConfigError>) {
@@ -185,6 +213,7 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     let codes = &config.codes;
     between("codes.verify_link_ttl", codes.verify_link_ttl, 1, 86_400, "1s and 24h");
     between("codes.verify_code_ttl", codes.verify_code_ttl, 1, 86_400, "1s and 24h");
+    between("codes.sign_in_code_ttl", codes.sign_in_code_ttl, 1, 600, "1s and 10m");
     between("codes.reset_ttl", codes.reset_ttl, 1, 86_400, "1s and 24h");
     between("codes.email_undo_ttl", codes.email_undo_ttl, 1, 30 * 86_400, "1s and 30d");
     if let Some(ttl) = codes.otp_ttl {

@@ -52,11 +52,12 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 4] = [
+const LISTS: [&str; 5] = [
     "server.allowed_origins",
     "server.trusted_proxies",
     "keys.previous_secret_keys",
     "passwords.context_words",
+    "factors.required_roles",
 ];
 
 /// Reads and validates. Returns the settings and sentences to say at start.

@@ -2,6 +2,7 @@
 mod aliases;
 mod check;
 mod database;
+mod factors;
 mod load;
 mod reference;
 mod sections;
@@ -10,6 +11,7 @@ mod values;
 
 pub use check::check_production;
 pub use database::{Database, Redis};
+pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
 pub use load::{Sources, load};
 pub use reference::reference;
 pub use sections::*;
@@ -45,6 +47,10 @@ pub struct Config {
     pub passwords: Passwords,
     /// How accounts come into being.
     pub registration: Registration,
+    /// How people sign in.
+    pub login: Login,
+    /// Second factors: authenticator apps, recovery codes, passkeys.
+    pub factors: Factors,
     /// Mailed links and codes.
     pub codes: Codes,
     /// Outgoing mail.

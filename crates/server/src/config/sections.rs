@@ -210,6 +210,10 @@ pub struct Codes {
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub verify_code_ttl: Duration,
+    /// Life of a code that is mailed to sign in, or to prove identity again.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub sign_in_code_ttl: Duration,
     /// Life of a password reset link.
     #[serde(with = "duration")]
     #[schema(value_type = String)]
@@ -231,6 +235,11 @@ impl Codes {
     pub fn verify_code_life(&self) -> Duration {
         self.otp_ttl.unwrap_or(self.verify_code_ttl)
     }
+
+    /// Life of a code that is mailed to sign in.
+    pub fn sign_in_code_life(&self) -> Duration {
+        self.otp_ttl.unwrap_or(self.sign_in_code_ttl)
+    }
 }
 
 impl Default for Codes {
@@ -238,6 +247,7 @@ impl Default for Codes {
         Self {
             verify_link_ttl: Duration::from_secs(86_400),
             verify_code_ttl: Duration::from_secs(30 * 60),
+            sign_in_code_ttl: Duration::from_secs(5 * 60),
             reset_ttl: Duration::from_secs(30 * 60),
             email_undo_ttl: Duration::from_secs(7 * 86_400),
             otp_ttl: None,

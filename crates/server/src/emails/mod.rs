@@ -25,7 +25,7 @@ use serde_json::json;
 /// [`Code::ReauthenticationRequired`].
 pub async fn request_change(app: &App, current: &Current, client: &Client, new: &Email) -> Result<()> {
     let now = app.now();
-    current.session.require_fresh(app, now)?;
+    current.require_fresh(app, now)?;
     if new.normalised == current.user.email_normalised && new.typed == current.user.email {
         return Err(Error::field("email", "unchanged", "This is the present address."));
     }

@@ -16,6 +16,11 @@ pub(super) fn known_device(app: &Inner, client: &Client, user: UserId) -> Option
     device.knows(&app.secrets.devices, user.0.as_bytes()).then(|| device.name())
 }
 
+/// Whether the caller's device has signed this user in before.
+pub fn knows_device(app: &Inner, client: &Client, user: UserId) -> bool {
+    known_device(app, client, user).is_some()
+}
+
 /// The cookie after a full sign-in: the device's former one with this user added, or a new one.
 pub fn remember_device(app: &Inner, client: &Client, user: UserId) -> SetCookies {
     let former = client.device.as_deref().and_then(KnownDevice::parse);

@@ -8,7 +8,7 @@ mod counts;
 mod devices;
 mod store;
 
-pub use devices::remember_device;
+pub use devices::{knows_device, remember_device};
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
@@ -21,6 +21,9 @@ use crate::web::Client;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+/// Codes that are mailed to one user in a quarter of an hour.
+const SIGN_IN_MAILS: u32 = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What has a budget of its own; its name is in the `RateLimit` field.
@@ -36,6 +39,8 @@ pub enum Budget {
     Registration,
     /// Refreshes of one session.
     Refresh,
+    /// Codes that are mailed to somebody who has passed the first step of a sign-in.
+    SignInMails,
 }
 
 impl Budget {
@@ -46,6 +51,7 @@ impl Budget {
             Self::Mails => "mails",
             Self::Registration => "registration",
             Self::Refresh => "refresh",
+            Self::SignInMails => "sign_in_mails",
         }
     }
 
@@ -204,6 +210,15 @@ pub async fn spend_registration(app: &Inner, client: &Client) -> Result<()> {
 /// [`Code::RateLimited`]; the same whether the address is known or not.
 pub async fn spend_mail(app: &Inner, client: &Client) -> Result<()> {
     spend(app, Budget::Mails, app.config.limits.mails_per_network, HOUR, &client.network()).await
+}
+
+/// Counts a code that is mailed to a user who has proven something already. Not counted with the mails that anybody can ask for, so
+/// that strangers who ask for them keep no owner out.
+///
+/// # Errors
+/// [`Code::RateLimited`].
+pub async fn spend_sign_in_mail(app: &Inner, user: UserId) -> Result<()> {
+    spend(app, Budget::SignInMails, SIGN_IN_MAILS, QUARTER, &user.to_string()).await
 }
 
 /// Counts a refresh of a session, whose token is genuine: a client in a loop costs a transaction each time. On each node

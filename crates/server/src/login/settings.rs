@@ -1,6 +1,6 @@
 //! What a user interface needs to know before anybody has signed in.
 use crate::app::Inner;
-use crate::config::RegistrationMode;
+use crate::config::{FactorPolicy, RegistrationMode};
 use crate::names::EMAIL_MAX;
 use crate::web::fields::PASSWORD_MAX_BYTES;
 use serde::Serialize;
@@ -29,7 +29,10 @@ pub struct PublicSettings {
 #[serde(rename_all = "camelCase")]
 pub struct LoginWays {
     identifiers: [&'static str; 2],
-    methods: [&'static str; 1],
+    /// `password`, and `email` for a mailed link or code.
+    methods: Vec<&'static str>,
+    /// `off`, `optional` or `required`.
+    second_factor: &'static str,
 }
 
 /// Rules of new passwords.
@@ -74,7 +77,15 @@ pub(super) fn public(app: &Inner) -> PublicSettings {
             RegistrationMode::Pending => "pending",
             RegistrationMode::Immediate => "immediate",
         },
-        login: LoginWays { identifiers: ["email", "username"], methods: ["password"] },
+        login: LoginWays {
+            identifiers: ["email", "username"],
+            methods: if config.login.passwordless { vec!["password", "email"] } else { vec!["password"] },
+            second_factor: match config.factors.policy {
+                FactorPolicy::Off => "off",
+                FactorPolicy::Optional => "optional",
+                FactorPolicy::Required => "required",
+            },
+        },
         passwords: PasswordRules {
             min_length: config.passwords.min_length,
             max_length: config.passwords.max_length,

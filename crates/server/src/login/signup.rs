@@ -1,7 +1,8 @@
 //! Sign-up: no user before the mailbox is proven (`pending`), or at once (`immediate`, the weaker choice).
 //!
 //! In `pending` a known and an unknown address run the same statements and get the same answer; only the mail differs.
-use super::{AMR_PASSWORD, begin_session, store};
+use super::admit::{Admitted, Proven, admit};
+use super::store;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -14,7 +15,7 @@ use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords::{self, Context};
-use crate::sessions::{Delivery, Issued, Start};
+use crate::sessions::{Delivery, amr};
 use crate::users::{self, NewUser, User};
 use crate::web::Client;
 use hallpass_crypto::code;
@@ -43,8 +44,8 @@ pub struct SignUp {
 pub enum Registered {
     /// A mail is on its way; nobody learns whether the address was known.
     Pending(Opaque),
-    /// The user exists and is signed in.
-    SignedIn(Box<(User, Issued)>, Opaque),
+    /// The user exists, and is signed in as far as that goes.
+    Admitted(Admitted, Opaque),
 }
 
 /// Registers.
@@ -135,17 +136,18 @@ async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Res
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(|| Error::new(Code::EmailTaken))?;
     audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now);
     send_verification(app, &mut tx, &user, Some(&registration), now).await?;
-    users::note_login(&mut tx, user.id, Some(hash), now).await?;
-    let start = Start {
+    let proven = Proven {
         user: &user,
+        password_hash: Some(hash),
         client,
-        amr: AMR_PASSWORD,
+        amr: amr::PASSWORD,
         delivery: wish.delivery,
         device_name: wish.device_name.as_deref(),
+        failures: 0,
     };
-    let signed_in = begin_session(app, &mut tx, &start, 0, now).await?;
+    let admitted = admit(app, &mut tx, &proven, now).await?.ok_or_else(|| Error::new(Code::EmailTaken))?;
     mail::commit(app, tx).await?;
-    Ok(Registered::SignedIn(Box::new(signed_in), registration))
+    Ok(Registered::Admitted(admitted, registration))
 }
 
 /// Mails link and code to a user that exists but has not proven the mailbox.
@@ -213,6 +215,6 @@ pub async fn forget_address(tx: &mut Tx, email_normalised: &str) -> Result<()> {
 }
 
 /// Removes registrations that were never completed, a batch at a time; returns how many.
-pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+pub(super) async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(store::purge(tx, before).await?)
 }

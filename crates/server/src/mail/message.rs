@@ -68,6 +68,67 @@ pub enum Message {
         /// Of that client, for people.
         device: String,
     },
+    /// A second factor was added or removed.
+    FactorChanged {
+        /// `added`, `removed` or `reset`.
+        change: &'static str,
+        /// `totp`, `recovery_code`, `passkey` or `all`.
+        factor: &'static str,
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
+    /// A recovery code stood in for a second factor.
+    RecoveryCodeUsed {
+        /// How many can still be used.
+        left: i64,
+        /// Whether it is time to make new ones.
+        few: bool,
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
+    /// A code that finishes a sign-in, or proves identity again.
+    SignInCode {
+        /// Six digits.
+        code: String,
+        /// Life of the code.
+        minutes: u64,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
+    /// Link and code that sign in without a password.
+    SignInLink {
+        /// Opens the page that signs in.
+        link: String,
+        /// Six digits.
+        code: String,
+        /// Life of the link.
+        link_minutes: u64,
+        /// Life of the code.
+        code_minutes: u64,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
+    /// Somebody passed the first step of a sign-in and failed at the second.
+    SignInStopped {
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
     /// The account is gone.
     AccountDeleted {},
 }
@@ -96,6 +157,11 @@ impl Message {
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
+            Self::FactorChanged { .. } => "factor_changed",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::SignInCode { .. } => "sign_in_code",
+            Self::SignInLink { .. } => "sign_in_link",
+            Self::SignInStopped { .. } => "sign_in_stopped",
             Self::AccountDeleted {} => "account_deleted",
         }
     }
@@ -115,7 +181,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 10] {
+    pub fn samples() -> [Self; 15] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -129,6 +195,18 @@ impl Message {
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},
             Self::RefreshTokenReused { at: at(), ip: ip(), device: device() },
+            Self::FactorChanged { change: "added", factor: "totp", at: at(), ip: ip(), device: device() },
+            Self::RecoveryCodeUsed { left: 3, few: true, at: at(), ip: ip(), device: device() },
+            Self::SignInCode { code: "123456".into(), minutes: 5, ip: ip(), device: device() },
+            Self::SignInLink {
+                link: link(),
+                code: "123456".into(),
+                link_minutes: 15,
+                code_minutes: 5,
+                ip: ip(),
+                device: device(),
+            },
+            Self::SignInStopped { at: at(), ip: ip(), device: device() },
             Self::AccountDeleted {},
         ]
     }

@@ -137,7 +137,8 @@ pub async fn prove(app: &App, current: &Current, client: &Client, password: Pass
 /// Changes the password of a signed-in user; the other sessions end.
 ///
 /// # Errors
-/// [`Code::InvalidCredentials`], [`Code::ValidationFailed`], [`Code::RateLimited`], [`Code::Busy`].
+/// [`Code::InvalidCredentials`], [`Code::ValidationFailed`], [`Code::RateLimited`], [`Code::Busy`];
+/// [`Code::ReauthenticationRequired`] for accounts with a second factor.
 pub async fn change(
     app: &App,
     current: &Current,
@@ -145,6 +146,9 @@ pub async fn change(
     old: Password,
     new: Password,
 ) -> Result<()> {
+    if current.needs_factor(app) {
+        current.require_fresh(app, app.now())?;
+    }
     check_rules(app, "newPassword", &new, &Context::of(&current.user)).await?;
     if *old == *new {
         return Err(Error::field(
@@ -163,7 +167,9 @@ pub async fn change(
     }
     let reason = "password_changed";
     sessions::revoke_all(app, &mut tx, current.user.id, Some(current.session.id), reason, now).await?;
-    sessions::set_auth_time(&mut tx, current.session.id, now).await?;
+    if !current.needs_factor(app) {
+        sessions::note_proof(&mut tx, &current.session, &[sessions::amr::PASSWORD], now).await?;
+    }
     codes::kill_all(&mut tx, current.user.id).await?;
     let event = Event::new(Kind::PasswordChanged, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);

@@ -1,8 +1,10 @@
 //! How tokens travel to the client: in the body, in cookies, or one of each.
-use super::{Issued, Session};
+use super::{Issued, Session, access};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
+use crate::error::Result;
+use crate::users::User;
 use crate::web::{Fields, csrf};
 use serde::Serialize;
 use std::time::Duration;
@@ -84,6 +86,35 @@ pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -
         csrf_token,
     };
     (cookies, body)
+}
+
+/// An access token that tells of a fresh proof of identity.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FreshToken {
+    /// Access token with the present `auth_time`, `amr` and `acr`, unless it went into a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<String>,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Life of the access token in seconds.
+    pub expires_in: u64,
+}
+
+/// A new access token for a session whose proof is fresher now, delivered as the session's tokens are.
+///
+/// # Errors
+/// [`crate::error::Code::Internal`] when no key is loaded.
+pub fn fresh_token(app: &App, session: &Session, user: &User) -> Result<(SetCookies, FreshToken)> {
+    let token = access::issue(app, session, user, app.now())?;
+    let life = app.config.sessions.access_ttl;
+    let mut cookies = SetCookies::default();
+    let in_cookie = session.delivery == Delivery::Cookies;
+    if in_cookie {
+        cookies.add(app.cookies.set(Cookie::Access, &token, life));
+    }
+    let access_token = (!in_cookie).then_some(token);
+    Ok((cookies, FreshToken { access_token, token_type: "Bearer", expires_in: life.as_secs() }))
 }
 
 /// The CSRF token of a session and its cookie, which lives as long as the session.

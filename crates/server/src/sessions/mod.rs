@@ -4,21 +4,24 @@
 //! answered, and every check of an access token reads it; a token is stored only as a hash, its successor only sealed
 //! under it.
 pub mod access;
+pub mod amr;
 mod current;
 mod deliver;
 pub mod device;
 mod ending;
+mod fresh;
 mod routes;
 mod store;
 mod tokens;
 
 pub use current::{Credential, Current};
-pub use deliver::{Delivery, TokenBody, clear_cookies, deliver};
+pub use deliver::{Delivery, FreshToken, TokenBody, clear_cookies, deliver, fresh_token};
 pub use ending::{end_all, end_one, log_out};
+pub use fresh::EMAIL_OTP;
 pub use routes::{Said, routes};
 pub use tokens::{Refreshed, of_refresh_token, rotate};
 
-use crate::app::{App, Inner};
+use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::bus::Notice;
 use crate::clock::Timestamp;
@@ -60,6 +63,8 @@ pub struct Session {
     pub amr: String,
     /// The latest proof of identity.
     pub auth_time: Timestamp,
+    /// The latest proof by a second factor.
+    pub factor_at: Option<Timestamp>,
     /// From which address it began.
     pub ip: String,
     /// With which program it began.
@@ -103,6 +108,8 @@ pub struct SessionView {
     pub expires_at: String,
     /// Methods of the sign-in (RFC 8176).
     pub amr: Vec<String>,
+    /// `aal1` after one factor, `aal2` after two.
+    pub acr: &'static str,
 }
 
 impl Session {
@@ -119,18 +126,8 @@ impl Session {
             last_seen_at: self.last_seen_at.rfc3339(),
             expires_at: self.expires_at.rfc3339(),
             amr: self.amr.split(' ').map(str::to_owned).collect(),
+            acr: amr::acr(&self.amr),
         }
-    }
-
-    /// Whether the latest proof of identity is fresh enough for changes of credentials.
-    ///
-    /// # Errors
-    /// [`Code::ReauthenticationRequired`].
-    pub fn require_fresh(&self, app: &Inner, now: Timestamp) -> Result<()> {
-        if self.auth_time.plus(app.config.sessions.reauthentication_window) > now {
-            return Ok(());
-        }
-        Err(Error::new(Code::ReauthenticationRequired))
     }
 }
 
@@ -141,7 +138,7 @@ pub struct Start<'a> {
     /// From where.
     pub client: &'a Client,
     /// How (RFC 8176), separated by spaces.
-    pub amr: &'static str,
+    pub amr: &'a str,
     /// How tokens travel.
     pub delivery: Delivery,
     /// What the owner calls the device.
@@ -177,6 +174,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         delivery: start.delivery,
         amr: start.amr.into(),
         auth_time: now,
+        factor_at: amr::has(start.amr, amr::SEVERAL_FACTORS).then_some(now),
         ip: start.client.ip.to_string(),
         user_agent: start.client.agent.clone(),
         device_name: start.device_name.map(str::to_owned),
@@ -269,10 +267,22 @@ pub async fn revoke_all(
     Ok(ended.len() as u64)
 }
 
-/// Notes a fresh proof of identity.
-pub async fn set_auth_time(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
-    tx.announce(Notice::Session(id));
-    Ok(store::set_auth_time(tx, id, now).await?)
+/// Notes a fresh proof of identity by some methods ([`amr`]), and returns the session as it is now.
+///
+/// # Errors
+/// [`Code::SessionRevoked`] when it has ended meanwhile.
+pub async fn note_proof(tx: &mut Tx, session: &Session, methods: &[&str], now: Timestamp) -> Result<Session> {
+    tx.announce(Notice::Session(session.id));
+    let factor = methods.contains(&amr::SEVERAL_FACTORS);
+    // One factor, proven now, does not renew what several proved before.
+    let kept =
+        if factor || !amr::has(&session.amr, amr::SEVERAL_FACTORS) { session.amr.as_str() } else { "" };
+    let amr = amr::with(kept, methods);
+    if !store::note_proof(tx, session.id, &amr, factor, now).await? {
+        return Err(Error::new(Code::SessionRevoked));
+    }
+    let factor_at = if factor { Some(now) } else { session.factor_at };
+    Ok(Session { amr, auth_time: now, factor_at, ..session.clone() })
 }
 
 /// Writes what this node saw since the last call: last use, and that a generation's tokens have arrived.

@@ -30,6 +30,7 @@ fn session(row: &mut Row) -> Result<Session> {
         expires_at: row.time()?,
         absolute_expires_at: row.time()?,
         revoked_at: row.maybe_time()?,
+        factor_at: row.maybe_time()?,
     })
 }
 
@@ -41,8 +42,8 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let sql = "insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network,
          rotated_agent, delivery, amr, auth_time, ip, user_agent, device_name, created_at, last_seen_at, expires_at,
-         absolute_expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15)";
+         absolute_expires_at, factor_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15, $16)";
     let params = [
         session.id.into(),
         session.user_id.into(),
@@ -59,6 +60,7 @@ pub(super) async fn insert(
         session.device_name.as_deref().into(),
         session.expires_at.into(),
         session.absolute_expires_at.into(),
+        session.factor_at.into(),
     ];
     db.execute(sql, &params).await.map(drop)
 }
@@ -83,7 +85,7 @@ pub(super) async fn rotate(db: &Db, rotation: &Rotation<'_>) -> Result<Option<Se
          expires_at = case when absolute_expires_at < $8 then absolute_expires_at else $8 end
          where id = $1 and current_hash = $2 and revoked_at is null and expires_at > $5
          returning id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at";
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at";
     let params = [
         rotation.id.into(),
         (&rotation.presented_hash).into(),
@@ -103,7 +105,7 @@ pub(super) async fn chain(
     id: SessionId,
 ) -> Result<Option<(Session, Chain, Option<Vec<u8>>)>> {
     let sql = "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at,
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at,
          current_hash, previous_hash, rotated_at, rotated_network, rotated_agent, late_retry_generation, handover
          from sessions where id = $1";
     let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
@@ -144,7 +146,7 @@ pub(super) async fn seen(db: &Db, sightings: &[(SessionId, Seen)]) -> Result<()>
 pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
          from sessions where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
 }
@@ -156,7 +158,7 @@ pub(super) async fn live_of_user(
 ) -> Result<Vec<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at
+         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
          from sessions where user_id = $1 and revoked_at is null and expires_at > $2 order by created_at, id";
     let rows = db.query(sql, &[user.into(), now.into()]).await?;
     rows.into_iter().map(|mut row| session(&mut row)).collect()
@@ -188,9 +190,17 @@ pub(super) async fn revoke_all(
     ended.into_iter().map(|mut row| row.session_id()).collect()
 }
 
-pub(super) async fn set_auth_time(db: &mut impl Statements, id: SessionId, now: Timestamp) -> Result<bool> {
-    let sql = "update sessions set auth_time = $2 where id = $1 and revoked_at is null and expires_at > $2";
-    Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
+/// Moves the time of the latest proof, and with `factor` that of the latest second factor.
+pub(super) async fn note_proof(
+    db: &mut impl Statements,
+    id: SessionId,
+    amr: &str,
+    factor: bool,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update sessions set auth_time = $2, amr = $3, factor_at = coalesce($4, factor_at)
+         where id = $1 and revoked_at is null and expires_at > $2";
+    Ok(db.execute(sql, &[id.into(), now.into(), amr.into(), factor.then_some(now).into()]).await? == 1)
 }
 
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {

@@ -256,8 +256,8 @@ pub async fn clear_password(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<(
     Ok(store::clear_password(tx, id, now).await?)
 }
 
-/// Replaces an outdated hash by a better one of the same password.
-pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<()> {
+/// Replaces an outdated hash by a better one of the same password. `false` when the hash is another one by now.
+pub async fn upgrade_password(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<bool> {
     Ok(store::upgrade_password(tx, id, old, new).await?)
 }
 

@@ -130,9 +130,9 @@ pub(super) async fn upgrade_password(
     id: UserId,
     old: &str,
     new: &str,
-) -> Result<()> {
+) -> Result<bool> {
     let sql = "update users set password_hash = $3 where id = $1 and password_hash = $2";
-    db.execute(sql, &[id.into(), old.into(), new.into()]).await.map(drop)
+    Ok(db.execute(sql, &[id.into(), old.into(), new.into()]).await? == 1)
 }
 
 pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {

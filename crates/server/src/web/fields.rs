@@ -17,6 +17,9 @@ pub const PASSWORD_MAX_BYTES: usize = 1024;
 /// Longest token that is even looked at, as long as a JWT may be.
 const TOKEN_MAX: usize = 8 * 1024;
 
+/// Longest code that is even looked at, with all the spaces that people type.
+const CODE_MAX: usize = 60;
+
 /// The fields of a body and the problems found so far.
 pub struct Fields {
     object: Map<String, Value>,
@@ -183,6 +186,11 @@ impl Fields {
         self.optional_text(field, TOKEN_MAX)
     }
 
+    /// A required code, as text or number.
+    pub fn code(&mut self, field: &str) -> Option<String> {
+        if self.is_absent(field) { self.missing(field) } else { self.optional_code(field) }
+    }
+
     /// An optional code of digits, as text or number.
     pub fn optional_code(&mut self, field: &str) -> Option<String> {
         if let Some(Value::Number(number)) = self.object.get(field) {
@@ -193,7 +201,7 @@ impl Fields {
             }
             return code;
         }
-        self.optional_text(field, 20)
+        self.optional_text(field, CODE_MAX)
     }
 
     /// One of a few words, or the default when absent.

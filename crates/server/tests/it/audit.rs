@@ -249,7 +249,7 @@ async fn failures_tell_why_a_success_after_them_how_many_and_a_wait_is_told_once
         .collect();
     let mut expected = vec![("login_failed".to_owned(), json!({ "reason": "wrong_password" })); 5];
     expected.push(("login_limited".to_owned(), json!({ "reason": "limited" })));
-    expected.push(("login_succeeded".to_owned(), json!({ "afterFailures": 5 })));
+    expected.push(("login_succeeded".to_owned(), json!({ "amr": "pwd", "afterFailures": 5 })));
     expected.push(("login_failed".to_owned(), json!({ "reason": "unknown" })));
     assert_eq!(told, expected);
     let last = all(&server).await.pop().unwrap();

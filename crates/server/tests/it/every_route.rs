@@ -18,15 +18,21 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 31] = [
+const TABLE: [(&str, &str, Rule); 41] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("POST", "/api/v1/email/change", Session),
     ("POST", "/api/v1/email/confirm", Public),
     ("POST", "/api/v1/email/undo", Public),
     ("GET", "/api/v1/events", Session),
+    ("GET", "/api/v1/factors", Session),
+    ("POST", "/api/v1/factors/recovery-codes", Session),
+    ("POST", "/api/v1/factors/totp", Session),
+    ("DELETE", "/api/v1/factors/totp", Session),
+    ("POST", "/api/v1/factors/totp/confirm", Session),
     ("POST", "/api/v1/introspect", Service),
     ("POST", "/api/v1/login", Public),
+    ("POST", "/api/v1/login/email", Public),
     ("POST", "/api/v1/logout", Public),
     ("POST", "/api/v1/logout-all", Session),
     ("GET", "/api/v1/me", Session),
@@ -37,6 +43,7 @@ const TABLE: [(&str, &str, Rule); 31] = [
     ("POST", "/api/v1/password/forgot", Public),
     ("POST", "/api/v1/password/reset", Public),
     ("POST", "/api/v1/reauthenticate", Session),
+    ("POST", "/api/v1/reauthenticate/code", Session),
     ("POST", "/api/v1/refresh", Public),
     ("POST", "/api/v1/register", Public),
     ("GET", "/api/v1/revocations", Service),
@@ -45,8 +52,11 @@ const TABLE: [(&str, &str, Rule); 31] = [
     ("GET", "/api/v1/sessions/{id}", Session),
     ("DELETE", "/api/v1/sessions/{id}", Session),
     ("GET", "/api/v1/settings", Public),
+    ("POST", "/api/v1/verify", Public),
     ("POST", "/api/v1/verify-email", Public),
     ("POST", "/api/v1/verify-email/resend", Public),
+    ("POST", "/api/v1/verify/enrol", Public),
+    ("POST", "/api/v1/verify/resend", Public),
     ("GET", "/health/live", Public),
     ("GET", "/health/ready", Public),
     ("GET", "/metrics", Public),
@@ -171,7 +181,9 @@ async fn wrong_methods_are_refused_by_every_route() {
 #[tokio::test]
 async fn pages_change_nothing_on_get_and_refuse_forms_of_other_sites() {
     let server = TestApp::start().await;
-    for path in ["/verify-email", "/password/reset", "/password/forgot", "/email/confirm", "/email/undo"] {
+    for path in
+        ["/verify-email", "/password/reset", "/password/forgot", "/email/confirm", "/email/undo", "/sign-in"]
+    {
         let shown = server.client().get(&format!("{path}?token=hp_vl_x")).await;
         assert!(shown.status < 500 && shown.header("content-type").starts_with("text/html"), "{path}");
         let mut foreign = server.client().with_header("origin", "https://evil.example");

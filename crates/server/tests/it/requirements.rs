@@ -124,7 +124,7 @@ fn the_stated_lifetimes_are_those_of_the_settings() {
     let strict = load(&Sources { environment: environment.into(), ..Sources::default() }).unwrap().0;
     let values = [Config::default(), strict].map(|config| serde_json::to_value(config).unwrap());
     let table = tables(&document(), "| setting |");
-    assert_eq!(table.len(), 8);
+    assert_eq!(table.len(), 10);
     for row in table {
         let cells: Vec<&str> = row.iter().map(|cell| cell.trim_matches('`')).collect();
         let (section, key) = cells[0].split_once('.').unwrap();
@@ -162,7 +162,10 @@ fn every_call_that_hands_out_tokens_is_among_the_ways_in() {
             }
         }
     }
-    assert_eq!(found, 4, "sign-in, registration, fresh proof, refresh");
+    assert_eq!(
+        found, 6,
+        "sign-in and its second step, registration, fresh proof, first code of an app, refresh"
+    );
 }
 
 #[test]

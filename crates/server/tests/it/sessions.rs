@@ -30,6 +30,7 @@ async fn people_see_their_sessions_newest_first_with_the_device_of_each() {
     let mut keys: Vec<&String> = sessions[0].as_object().unwrap().keys().collect();
     keys.sort();
     let contract = [
+        "acr",
         "amr",
         "createdAt",
         "current",

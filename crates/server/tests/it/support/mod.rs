@@ -1,4 +1,5 @@
 //! A whole server in process: real router, real database, moved clock, seeded randomness.
+pub mod authenticator;
 pub mod browser;
 pub mod client;
 pub mod database;
@@ -7,6 +8,7 @@ pub mod postgres;
 pub mod smtp;
 pub mod world;
 
+pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
 pub use world::{TestClock, TestRandom};
 

@@ -12,6 +12,7 @@ use crate::db::Tx;
 use crate::emails;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::ids::UserId;
 use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
@@ -221,6 +222,32 @@ async fn finish(app: &App, tx: &mut Tx, user: User, proven: bool, now: Timestamp
     Ok(Verified::PasswordRequired(user, token))
 }
 
+/// Notes that whoever signs in through the mailbox has proven it. If nobody had before, what was set up by then is wiped, password
+/// and sessions, since a stranger may have done it. Returns user and password hash as they are now.
+pub(super) async fn claim(
+    app: &App,
+    tx: &mut Tx,
+    client: &Client,
+    user: User,
+    password_hash: Option<String>,
+    now: Timestamp,
+) -> Result<(User, Option<String>)> {
+    if user.email_verified_at.is_some() {
+        return Ok((user, password_hash));
+    }
+    wipe(app, tx, user.id, now).await?;
+    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now);
+    let user = users::find_in(tx, user.id).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    Ok((user, None))
+}
+
+/// Marks the mailbox as proven and removes what was set up before.
+async fn wipe(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    users::verify_email(app, tx, user, now).await?;
+    users::clear_password(tx, user, now).await?;
+    sessions::revoke_all(app, tx, user, None, "mailbox_proven", now).await.map(drop)
+}
+
 /// Verifies a user that exists already (`immediate` mode). Unless the client that registered does it, whatever was
 /// set up before the mailbox was proven is wiped: password and sessions.
 async fn existing(
@@ -236,10 +263,10 @@ async fn existing(
     let proven = is_same_client(app, &same, found.client_hash.as_ref(), login.password_hash.as_ref()).await?;
     let mut tx = app.db.begin().await?;
     codes::take(&mut tx, found, now).await.map_err(|_| invalid())?;
-    users::verify_email(app, &mut tx, found.user, now).await?;
-    if !proven {
-        users::clear_password(&mut tx, found.user, now).await?;
-        sessions::revoke_all(app, &mut tx, found.user, None, "mailbox_proven", now).await?;
+    if proven {
+        users::verify_email(app, &mut tx, found.user, now).await?;
+    } else {
+        wipe(app, &mut tx, found.user, now).await?;
     }
     audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now);
     let user = users::find_in(&mut tx, found.user).await?.ok_or_else(invalid)?;

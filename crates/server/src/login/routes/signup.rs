@@ -1,16 +1,14 @@
-//! Register, verify, resend, login, reauthenticate.
-use super::settings::{self, PublicSettings};
-use super::signup::{self, Registered, SignUp};
-use super::verify::{Proof, SameClient, Verified, verify_email};
-use super::{SignIn, reauthenticate, sign_in};
+//! Register, verify the mailbox, resend.
+use super::signin::{SignInBody, answer};
 use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Problem, Result};
 use crate::hashing::Password;
-use crate::limits;
-use crate::names::{EMAIL_MAX, Email, Username};
-use crate::sessions::{Current, Delivery, Issued, Said, SessionView, TokenBody, access, deliver};
-use crate::users::{User, UserView};
+use crate::login::mailbox::{Proof, SameClient, Verified, verify_email};
+use crate::login::signup::{self, Registered, SignUp};
+use crate::names::{Email, Username};
+use crate::sessions::{Delivery, Said};
+use crate::users::UserView;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
@@ -22,15 +20,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(register))
-        .routes(routes!(verify))
-        .routes(routes!(resend))
-        .routes(routes!(login))
-        .routes(routes!(prove_again))
-        .routes(routes!(public_settings))
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(register)).routes(routes!(verify)).routes(routes!(resend))
 }
 
 /// A wish for an account.
@@ -83,37 +75,10 @@ pub struct RegisteredBody {
     registration: String,
 }
 
-/// Answer of a sign-in.
-#[derive(Serialize, ToSchema)]
-pub struct SignedIn {
-    /// What happened.
-    message: &'static str,
-    #[serde(flatten)]
-    tokens: TokenBody,
-    /// Who.
-    user: UserView,
-    /// In which session.
-    session: SessionView,
-}
-
-/// What every full sign-in answers; the device is known from now on.
-fn signed_in(
-    app: &App,
-    client: &Client,
-    message: &'static str,
-    user: &User,
-    issued: &Issued,
-) -> (SetCookies, Json<SignedIn>) {
-    let (cookies, tokens) = deliver(app, issued, issued.session.delivery, app.now());
-    let session = SessionView { current: Some(true), ..issued.session.view() };
-    let cookies = cookies.and(limits::remember_device(app, client, user.id));
-    (cookies, Json(SignedIn { message, tokens, user: user.view(), session }))
-}
-
 /// Asks for an account.
 #[utoipa::path(post, path = "/api/v1/register", tag = "accounts", request_body = RegisterRequest, responses(
     (status = 202, description = "A mail is on its way; known and unknown addresses look alike", body = RegisteredBody),
-    (status = 201, description = "registration.mode = \"immediate\": signed in", body = SignedIn),
+    (status = 201, description = "registration.mode = \"immediate\": signed in, or what is missing", body = SignInBody),
     (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
     (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn register(
@@ -137,14 +102,9 @@ async fn register(
             let body = Json(RegisteredBody { message, registration });
             Ok((StatusCode::ACCEPTED, registration_cookie(&app, &secret), body).into_response())
         }
-        Registered::SignedIn(done, secret) => {
-            let answer = signed_in(
-                &app,
-                &client,
-                "Welcome. A mail asks you to confirm your address.",
-                &done.0,
-                &done.1,
-            );
+        Registered::Admitted(admitted, secret) => {
+            let message = "Welcome. A mail asks you to confirm your address.";
+            let answer = answer(&app, &client, message, &admitted);
             Ok((StatusCode::CREATED, registration_cookie(&app, &secret), answer).into_response())
         }
     }
@@ -283,108 +243,4 @@ async fn resend(
     signup::resend(&app, &client, &request.email, registration.as_deref()).await?;
     let message = "If there is something to confirm, a mail is on its way.";
     Ok((StatusCode::ACCEPTED, Json(Said { message })))
-}
-
-/// A sign-in by password.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub struct LoginRequest {
-    /// Address or username; under the name `email` or `username` it does as well.
-    identifier: String,
-    /// Password.
-    #[schema(value_type = String)]
-    password: Password,
-    /// Where the tokens go.
-    #[schema(value_type = Option<Delivery>)]
-    token_delivery: Delivery,
-    /// What the owner calls the device.
-    device_name: Option<String>,
-}
-
-impl FromFields for LoginRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let identifier = fields.first_of(&["email", "identifier", "username"], EMAIL_MAX);
-        let password = fields.password("password");
-        let token_delivery = Delivery::from_fields(fields);
-        let device_name = fields.optional_text("deviceName", 100);
-        let (identifier, password) = (identifier?, password?);
-        Some(Self { identifier, password, token_delivery: token_delivery?, device_name })
-    }
-}
-
-/// Signs in by password.
-#[utoipa::path(post, path = "/api/v1/login", tag = "accounts", request_body = LoginRequest, responses(
-    (status = 200, body = SignedIn), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-async fn login(
-    State(app): State<App>,
-    client: Client,
-    _: OwnOrigin,
-    Body(request): Body<LoginRequest>,
-) -> Result<(SetCookies, Json<SignedIn>)> {
-    let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
-    let (user, issued) =
-        sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;
-    Ok(signed_in(&app, &client, "Signed in.", &user, &issued))
-}
-
-/// A fresh proof of identity.
-#[derive(ToSchema)]
-pub struct ReauthenticateRequest {
-    /// Password.
-    #[schema(value_type = String)]
-    password: Password,
-}
-
-impl FromFields for ReauthenticateRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { password: fields.password("password")? })
-    }
-}
-
-/// Answer of a fresh proof.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Reauthenticated {
-    /// What happened.
-    message: &'static str,
-    /// An access token with the fresh `auth_time`, unless it went into a cookie.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    access_token: Option<String>,
-    /// `Bearer`.
-    token_type: &'static str,
-    /// Life of the access token in seconds.
-    expires_in: u64,
-}
-
-/// Proves identity again, for changes of credentials, deletion and export.
-#[utoipa::path(post, path = "/api/v1/reauthenticate", tag = "accounts", security(("bearer" = [])), request_body = ReauthenticateRequest, responses(
-    (status = 200, body = Reauthenticated), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem),
-    (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-async fn prove_again(
-    State(app): State<App>,
-    client: Client,
-    current: Current,
-    Body(request): Body<ReauthenticateRequest>,
-) -> Result<(SetCookies, Json<Reauthenticated>)> {
-    let session = reauthenticate(&app, &current, &client, request.password).await?;
-    let token = access::issue(&app, &session, &current.user, app.now())?;
-    let mut cookies = SetCookies::default();
-    let in_cookie = session.delivery == Delivery::Cookies;
-    if in_cookie {
-        cookies.add(app.cookies.set(Cookie::Access, &token, app.config.sessions.access_ttl));
-    }
-    let body = Reauthenticated {
-        message: "Identity confirmed.",
-        access_token: (!in_cookie).then_some(token),
-        token_type: "Bearer",
-        expires_in: app.config.sessions.access_ttl.as_secs(),
-    };
-    Ok((cookies, Json(body)))
-}
-
-/// What a user interface needs to know before anybody has signed in.
-#[utoipa::path(get, path = "/api/v1/settings", tag = "accounts", responses((status = 200, body = PublicSettings)))]
-async fn public_settings(State(app): State<App>) -> Json<PublicSettings> {
-    Json(settings::public(&app))
 }

@@ -1,0 +1,299 @@
+//! The second step of a sign-in: what an attempt waits for is proven, or set up.
+use super::admit::{Admitted, Proven, admit, code_message};
+use super::attempt::{self, Attempt};
+use super::mailbox;
+use super::passwordless;
+use super::policy::Needs;
+use crate::app::App;
+use crate::audit::{self, Event, Kind};
+use crate::clock::Timestamp;
+use crate::codes;
+use crate::db::Tx;
+use crate::error::{Code, Error, Result};
+use crate::factors::{self, By, TotpSetup, Typed};
+use crate::limits::{self, Budget, Subject};
+use crate::mail::{self, Message};
+use crate::names::Email;
+use crate::sessions::{EMAIL_OTP, amr, device};
+use crate::users::{self, Login, User};
+use crate::web::Client;
+use data_encoding::HEXLOWER;
+use hallpass_crypto::digest::{equal, sha256};
+use serde_json::json;
+
+/// What a client sends to finish a sign-in.
+pub struct Finish {
+    /// Token of the attempt.
+    pub attempt: String,
+    /// If it is sent, the address that the sign-in is about.
+    pub email: Option<Email>,
+    /// What was typed.
+    pub otp: String,
+    /// What it is; guessed from its form if not said.
+    pub method: Option<Method>,
+}
+
+/// Ways to finish that are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The mailed code.
+    EmailOtp,
+    /// A second factor.
+    Factor(Typed),
+}
+
+impl Method {
+    /// Names on the wire.
+    pub const NAMES: [(&'static str, Option<Self>); 3] = [
+        (EMAIL_OTP, Some(Self::EmailOtp)),
+        (Typed::Totp.name(), Some(Self::Factor(Typed::Totp))),
+        (Typed::RecoveryCode.name(), Some(Self::Factor(Typed::RecoveryCode))),
+    ];
+}
+
+/// Finishes a sign-in, or takes it one step further.
+///
+/// # Errors
+/// [`Code::InvalidAttempt`], [`Code::InvalidCode`], [`Code::RateLimited`], [`Code::SessionLimitReached`].
+pub async fn finish(app: &App, client: &Client, request: &Finish) -> Result<Admitted> {
+    let attempt = attempt::find(&app.db, client, &request.attempt, app.now()).await?;
+    let guessed = attempt.user.map(Subject::User);
+    // An address that may belong to nobody is counted as such, whether it does or not.
+    let given = attempt.identifier_hash.as_deref().map(Subject::Identifier);
+    let subject = given.or(guessed).ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    let reservation = match limits::reserve(app, Budget::Codes, subject, client).await {
+        Ok(reservation) => reservation,
+        Err(limited) => {
+            // Once for each wait: a flood of refused calls must not become a flood of rows.
+            if let Some(user) = attempt.user.filter(|_| limited.first) {
+                let event = Event::new(Kind::LoginLimited, client).user(user);
+                audit::record_alone(app, event.detail(json!({ "needs": attempt.needs.name() }))).await?;
+            }
+            return Err(limited.error);
+        }
+    };
+    let result = try_finish(app, client, &attempt, request).await;
+    match &result {
+        Ok(_) => reservation.succeeded(app).await,
+        Err(error) if error.code == Code::InvalidCode => {}
+        Err(_) => reservation.cancelled(app).await,
+    }
+    result
+}
+
+async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Finish) -> Result<Admitted> {
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, attempt.user_or_decoy()).await?;
+    let attempt = attempt::count_try(&mut tx, attempt.id, now).await?;
+    let login = owner(&mut tx, &attempt).await?;
+    if !is_about(app, &attempt, login.as_ref(), request.email.as_ref()) {
+        return Err(Error::new(Code::InvalidAttempt));
+    }
+    let Some(step) = prove(app, &mut tx, client, &attempt, login.as_ref(), request).await? else {
+        return Err(wrong(app, tx, client, &attempt, login.as_ref(), now).await?);
+    };
+    let Some(Login { user, password_hash }) = login else { return Err(Error::new(Code::InvalidCode)) };
+    attempt::take(&mut tx, &attempt).await?;
+    go_on(app, tx, client, &attempt, (user, password_hash), step).await
+}
+
+/// Lets the owner of an attempt in with what is proven now.
+pub(super) async fn go_on(
+    app: &App,
+    mut tx: Tx,
+    client: &Client,
+    attempt: &Attempt,
+    (user, password_hash): (User, Option<String>),
+    step: Step,
+) -> Result<Admitted> {
+    let now = app.now();
+    let (user, password_hash) = if step.methods.contains(&amr::EMAIL) && attempt.amr.is_empty() {
+        mailbox::claim(app, &mut tx, client, user, password_hash, now).await?
+    } else {
+        (user, password_hash)
+    };
+    let methods = amr::with(&attempt.amr, &step.methods);
+    let proven = Proven {
+        user: &user,
+        password_hash: password_hash.as_deref(),
+        client,
+        amr: &methods,
+        delivery: attempt.delivery,
+        device_name: attempt.device_name.as_deref(),
+        failures: attempt
+            .failures()
+            .saturating_add(u32::try_from(attempt.failed_tries).unwrap_or(0).saturating_sub(1)),
+    };
+    let admitted = admit(app, &mut tx, &proven, now).await?;
+    let mut admitted = admitted.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    if let Admitted::SignedIn(done) = &mut admitted {
+        done.recovery_codes = step.recovery_codes;
+    }
+    mail::commit(app, tx).await?;
+    Ok(admitted)
+}
+
+/// The account of an attempt, provided that it is open and has still the password that was verified.
+pub(super) async fn owner(tx: &mut Tx, attempt: &Attempt) -> Result<Option<Login>> {
+    // A decoy asks the database as well, so that time does not tell who has an account.
+    let login = users::find_credentials(tx, attempt.user_or_decoy()).await?;
+    if attempt.user.is_none() {
+        return Ok(None);
+    }
+    let same = |login: &Login| {
+        let digest = login.password_hash.as_ref().map(|hash| sha256(hash.as_bytes()));
+        let unchanged = match (&attempt.credential, &digest) {
+            (Some(then), Some(now)) => equal(then, now),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        unchanged && login.user.disabled_at.is_none()
+    };
+    login.filter(same).map(Some).ok_or_else(|| Error::new(Code::InvalidAttempt))
+}
+
+/// Whether the address that was sent, if any, is the one that the attempt is about.
+fn is_about(app: &App, attempt: &Attempt, login: Option<&Login>, email: Option<&Email>) -> bool {
+    let Some(email) = email else { return true };
+    match (&attempt.identifier_hash, login) {
+        (Some(hash), _) => equal(hash.as_bytes(), identifier_hash(app, email).as_bytes()),
+        (None, Some(login)) => login.user.email_normalised == email.normalised,
+        (None, None) => false,
+    }
+}
+
+/// Keyed hash of an address that may belong to nobody.
+pub(super) fn identifier_hash(app: &App, email: &Email) -> String {
+    HEXLOWER.encode(&app.secrets.identifiers.mac(email.normalised.as_bytes()))
+}
+
+/// What a step has proven.
+pub(super) struct Step {
+    pub(super) methods: Vec<&'static str>,
+    pub(super) recovery_codes: Option<Vec<String>>,
+}
+
+/// Judges what was typed. Nothing when it is wrong.
+async fn prove(
+    app: &App,
+    tx: &mut Tx,
+    client: &Client,
+    attempt: &Attempt,
+    login: Option<&Login>,
+    request: &Finish,
+) -> Result<Option<Step>> {
+    let now = app.now();
+    if attempt.needs == Needs::EmailCode {
+        let asked = matches!(request.method, None | Some(Method::EmailOtp));
+        let right = asked && attempt.is_code(app, &request.otp, now) && login.is_some();
+        return Ok(right.then(|| Step { methods: vec![amr::EMAIL], recovery_codes: None }));
+    }
+    let Some(login) = login else { return Ok(None) };
+    let by = By { user: &login.user, client, session: None };
+    if attempt.needs == Needs::Enrolment {
+        let codes = factors::confirm_totp_in(app, tx, &by, &request.otp, now).await?;
+        let methods = Typed::Totp.methods().to_vec();
+        return Ok(codes.map(|recovery_codes| Step { methods, recovery_codes }));
+    }
+    let method = match request.method {
+        None => Typed::guess(&request.otp),
+        Some(Method::Factor(method)) => method,
+        Some(Method::EmailOtp) => return Ok(None),
+    };
+    let right = factors::take(app, tx, &by, method, &request.otp, now).await?;
+    Ok(right.then(|| Step { methods: method.methods().to_vec(), recovery_codes: None }))
+}
+
+/// Records a wrong try, and with the last one tells the owner: whoever it was had passed the first step.
+pub(super) async fn wrong(
+    app: &App,
+    mut tx: Tx,
+    client: &Client,
+    attempt: &Attempt,
+    login: Option<&Login>,
+    now: Timestamp,
+) -> Result<Error> {
+    let event = Event::new(Kind::SecondFactorFailed, client);
+    let event = match (login, attempt.identifier_hash.as_deref()) {
+        (Some(login), _) => event.user(login.user.id),
+        (None, Some(hash)) => event.identifier(hash),
+        (None, None) => event,
+    };
+    let detail = json!({ "needs": attempt.needs.name(), "try": attempt.failed_tries });
+    audit::record(app, &mut tx, event.detail(detail), now);
+    let last = attempt.failed_tries >= i64::from(attempt::TRIES);
+    if let Some(login) = login.filter(|_| last && !attempt.amr.is_empty()) {
+        let message = Message::SignInStopped {
+            at: now.rfc3339(),
+            ip: client.ip.to_string(),
+            device: device::describe(client.agent.as_deref().unwrap_or_default()),
+        };
+        mail::enqueue(app, &mut tx, &login.user.email, &message, now).await?;
+    }
+    mail::commit(app, tx).await?;
+    Ok(Error::new(Code::InvalidCode))
+}
+
+/// Mails another code; the former one dies, wrong tries stay counted.
+///
+/// # Errors
+/// [`Code::InvalidAttempt`], [`Code::RateLimited`].
+pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
+    let now = app.now();
+    let attempt = attempt::find(&app.db, client, token, now).await?;
+    if !attempt.may_send() {
+        return Err(Error::new(Code::InvalidAttempt).with_detail("No further code is sent for this sign-in."));
+    }
+    if attempt.identifier_hash.is_some() {
+        limits::spend_mail(app, client).await?;
+    }
+    let code = codes::new_code(app);
+    let link = attempt.identifier_hash.as_ref().map(|_| passwordless::new_link(app));
+    let mut tx = app.db.begin().await?;
+    let login = owner(&mut tx, &attempt).await?;
+    let user = login.as_ref().map(|login| &login.user);
+    let allowed = match attempt.identifier_hash.as_deref() {
+        None => may_mail(&mut tx, user, now).await?,
+        Some(hash) => {
+            let to = user.map_or(hash, |user| user.email.as_str());
+            passwordless::may_mail(app, &mut tx, client, user, to, now).await?
+        }
+    };
+    if !attempt::renew(app, &mut tx, &attempt, &code, link.as_ref(), now).await? {
+        return Err(Error::new(Code::InvalidAttempt));
+    }
+    let message = match link {
+        None => code_message(app, client, code),
+        Some(link) => passwordless::link_message(app, client, &link, code),
+    };
+    let recipient = user.filter(|_| allowed).map(|user| user.email.as_str());
+    mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
+    mail::commit(app, tx).await
+}
+
+/// Whether the owner of an attempt, who has proven the password, may get another code.
+///
+/// # Errors
+/// [`Code::RateLimited`], which tells nothing that the first step did not.
+async fn may_mail(tx: &mut Tx, user: Option<&User>, now: Timestamp) -> Result<bool> {
+    let Some(user) = user else { return Ok(false) };
+    if attempt::may_mail_code(tx, user.id, now).await? { Ok(true) } else { Err(attempt::too_many_mails()) }
+}
+
+/// Begins to set up an authenticator app in a sign-in that needs one.
+///
+/// # Errors
+/// [`Code::InvalidAttempt`], [`Code::FactorExists`].
+pub async fn enrol(app: &App, client: &Client, token: &str) -> Result<TotpSetup> {
+    let now = app.now();
+    let attempt = attempt::find(&app.db, client, token, now).await?;
+    if attempt.needs != Needs::Enrolment {
+        return Err(Error::new(Code::InvalidAttempt));
+    }
+    let mut tx = app.db.begin().await?;
+    let login = owner(&mut tx, &attempt).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    let setup = factors::begin_totp_in(app, &mut tx, &login.user, now).await?;
+    tx.commit().await?;
+    Ok(setup)
+}
