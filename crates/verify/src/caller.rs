@@ -1,10 +1,12 @@
 //! Who calls.
 use crate::error::VerifyError;
 use crate::revoked::Subject;
+use crate::shared::now;
 use crate::times::{begun, id};
 use hallpass_crypto::jwt::{Claims, JwtError};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who calls, as the verified token says. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -66,7 +68,35 @@ impl Caller {
     pub fn require_role(&self, role: &str) -> Result<(), VerifyError> {
         if self.has_role(role) { Ok(()) } else { Err(VerifyError::Forbidden) }
     }
+
+    /// Lets only users go on who proved identity by a second factor in this session.
+    ///
+    /// # Errors
+    /// [`VerifyError::NotProven`].
+    pub fn require_second_factor(&self) -> Result<(), VerifyError> {
+        if self.claims.get("acr").and_then(Value::as_str) == Some(TWO_FACTORS) {
+            return Ok(());
+        }
+        Err(VerifyError::NotProven { acr: Some(TWO_FACTORS), max_age: None })
+    }
+
+    /// Lets only users go on who proved identity within this time.
+    ///
+    /// # Errors
+    /// [`VerifyError::NotProven`].
+    pub fn require_proof_within(&self, time: Duration) -> Result<(), VerifyError> {
+        let seconds = time.as_secs();
+        let proven_at = self.claims.get("auth_time").and_then(Value::as_i64).unwrap_or(i64::MIN);
+        let age = now().saturating_sub(proven_at);
+        if i64::try_from(seconds).is_ok_and(|seconds| age <= seconds) {
+            return Ok(());
+        }
+        Err(VerifyError::NotProven { acr: None, max_age: Some(seconds) })
+    }
 }
+
+/// `acr` of a session in which two factors were proven.
+const TWO_FACTORS: &str = "aal2";
 
 /// When a token was made, in milliseconds: its id (UUIDv7) tells within the second of `iat`. An id from a clock that was set
 /// back tells nothing; then the token counts as made at the beginning of the second.

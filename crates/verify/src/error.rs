@@ -1,6 +1,8 @@
 //! Why a token was not accepted.
 use hallpass_crypto::jwt::JwtError;
 use http::StatusCode;
+use std::borrow::Cow;
+use std::fmt::Write;
 
 /// Why a token was not accepted. [`VerifyError::status`] and [`VerifyError::challenge`] are what to answer (RFC 6750 3.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,14 @@ pub enum VerifyError {
     /// The caller lacks a role.
     #[error("a role is missing")]
     Forbidden,
+    /// The user has to prove identity anew, or by a second factor (RFC 9470).
+    #[error("prove your identity again")]
+    NotProven {
+        /// The `acr` that is needed, if the one that was proven is not enough.
+        acr: Option<&'static str>,
+        /// How old the proof may be, in seconds, if that matters.
+        max_age: Option<u64>,
+    },
     /// Whether the session lives cannot be told now: the feed of revocations is not live, and asking was not allowed
     /// or failed.
     #[error("whether the session lives cannot be told now")]
@@ -41,16 +51,18 @@ impl VerifyError {
     }
 
     /// The value of `WWW-Authenticate`, if there is one to send.
-    pub const fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing => Some("Bearer"),
-            Self::Forbidden => Some("Bearer error=\"insufficient_scope\""),
-            Self::Unavailable => None,
+    pub fn challenge(&self) -> Option<Cow<'static, str>> {
+        let fixed = match self {
+            Self::Missing => "Bearer",
+            Self::Forbidden => "Bearer error=\"insufficient_scope\"",
+            Self::Unavailable => return None,
+            Self::NotProven { acr, max_age } => return Some(step_up(*acr, *max_age).into()),
             Self::Expired | Self::Outdated => {
-                Some("Bearer error=\"invalid_token\", error_description=\"refresh the access token\"")
+                "Bearer error=\"invalid_token\", error_description=\"refresh the access token\""
             }
-            Self::Invalid(_) | Self::Revoked => Some("Bearer error=\"invalid_token\""),
-        }
+            Self::Invalid(_) | Self::Revoked => "Bearer error=\"invalid_token\"",
+        };
+        Some(fixed.into())
     }
 
     /// A stable snake_case name.
@@ -61,9 +73,22 @@ impl VerifyError {
             Self::Expired | Self::Outdated => "token_expired",
             Self::Revoked => "session_revoked",
             Self::Forbidden => "insufficient_scope",
+            Self::NotProven { .. } => "reauthentication_required",
             Self::Unavailable => "unavailable",
         }
     }
+}
+
+/// The challenge of RFC 9470 section 3.
+fn step_up(acr: Option<&str>, max_age: Option<u64>) -> String {
+    let mut challenge = String::from("Bearer error=\"insufficient_user_authentication\"");
+    if let Some(acr) = acr {
+        let _ = write!(challenge, ", acr_values=\"{acr}\"");
+    }
+    if let Some(seconds) = max_age {
+        let _ = write!(challenge, ", max_age={seconds}");
+    }
+    challenge
 }
 
 impl From<JwtError> for VerifyError {

@@ -33,8 +33,8 @@ impl IntoResponse for Denied {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match error.challenge() {
-            Some(challenge) => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))),
+        match error.challenge().and_then(|challenge| HeaderValue::from_str(&challenge).ok()) {
+            Some(challenge) => drop(headers.insert(WWW_AUTHENTICATE, challenge)),
             None => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
         }
         response

@@ -186,7 +186,7 @@ impl Shared {
 
 /// Seconds since 1970 UTC.
 #[expect(clippy::disallowed_methods, reason = "a token's times are those of the machine's clock")]
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

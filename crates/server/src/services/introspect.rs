@@ -34,6 +34,9 @@ pub struct Introspection {
     /// Methods of the sign-in (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
+    /// `aal1` after one factor, `aal2` after two (RFC 9470).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
     /// The latest proof of identity, in seconds since 1970 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
@@ -98,6 +101,7 @@ fn common(user: &User, session: &Session, token_type: &'static str) -> Introspec
         sid: Some(session.id.to_string()),
         roles: Some(user.roles.clone()),
         amr: Some(session.amr.split(' ').map(str::to_owned).collect()),
+        acr: Some(sessions::amr::acr(&session.amr)),
         auth_time: Some(session.auth_time.seconds()),
         ..Introspection::default()
     }

@@ -1,6 +1,6 @@
 //! The verifier beside a real server.
 use crate::cli::process::{Place, Server};
-use crate::support::PASSWORD;
+use crate::support::{Authenticator, PASSWORD};
 use axum::body::Body;
 use axum::extract::FromRef;
 use axum::http::{Request, Response};
@@ -260,7 +260,7 @@ async fn tokens_of_others_and_for_others_are_refused() {
     for wrong in wrong {
         let error = verifier.verify(&wrong).await.unwrap_err();
         assert!(matches!(error, VerifyError::Invalid(_)), "{wrong}: {error}");
-        assert_eq!(error.challenge(), Some("Bearer error=\"invalid_token\""));
+        assert_eq!(error.challenge().unwrap(), "Bearer error=\"invalid_token\"");
     }
 }
 
@@ -324,6 +324,47 @@ async fn routes_are_guarded_by_the_extractor_and_by_the_layer() {
         );
         assert!(!stale.headers().contains_key("www-authenticate"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_asks_for_a_second_factor_or_a_fresh_proof_by_the_challenge_of_rfc_9470() {
+    let world = World::start();
+    let verifier = world.follower().await;
+    let token = world.sign_in();
+    let caller = verifier.verify(&token).await.unwrap();
+    assert!(caller.require_proof_within(Duration::from_secs(600)).is_ok());
+    let transfers = async |caller: Caller| {
+        caller.require_second_factor()?;
+        caller.require_proof_within(Duration::from_secs(600)).map_err(Denied)
+    };
+    let ancient = async |caller: Caller| caller.require_proof_within(Duration::ZERO).map_err(Denied);
+    let routes = Router::<Shared>::new()
+        .route("/transfers", get(transfers))
+        .route("/ancient", get(ancient))
+        .with_state(Shared { verifier: verifier.clone() });
+    let refused = answer(&routes, "/transfers", Some(&format!("Bearer {token}"))).await;
+    assert_eq!(refused.status(), 401);
+    let challenge = "Bearer error=\"insufficient_user_authentication\", acr_values=\"aal2\"";
+    assert_eq!(refused.headers()["www-authenticate"], challenge);
+
+    let setup = world.server().send("POST", "/api/v1/factors/totp", &token, &Value::Null).1;
+    let issued = caller.claims["iat"].as_i64().unwrap();
+    let code = Authenticator::of(&setup).code_at(issued);
+    let confirmed =
+        world.server().send("POST", "/api/v1/factors/totp/confirm", &token, &json!({ "otp": code }));
+    assert_eq!(confirmed.0, 200, "{}", confirmed.1);
+    let stronger = format!("Bearer {}", confirmed.1["accessToken"].as_str().unwrap());
+    assert_eq!(answer(&routes, "/transfers", Some(&stronger)).await.status(), 200);
+    tokio::time::timeout(PATIENCE, async {
+        while answer(&routes, "/ancient", Some(&stronger)).await.status() == 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("a second passes");
+    let refused = answer(&routes, "/ancient", Some(&stronger)).await;
+    let challenge = "Bearer error=\"insufficient_user_authentication\", max_age=0";
+    assert_eq!(refused.headers()["www-authenticate"], challenge);
 }
 
 #[tokio::test]

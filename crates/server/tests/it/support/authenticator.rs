@@ -20,6 +20,11 @@ impl Authenticator {
         self.code_in(server, 0)
     }
 
+    /// The code that it shows at a time, in seconds since the epoch.
+    pub fn code_at(&self, seconds: i64) -> String {
+        self.0.code(seconds.div_euclid(30))
+    }
+
     /// The code that it shows so many steps of 30 seconds from now.
     pub fn code_in(&self, server: &TestApp, steps: i64) -> String {
         self.0.code(server.app.now().seconds().div_euclid(30) + steps)
