@@ -91,11 +91,15 @@ pub enum Kind {
     AuditVerified,
     /// The audit log was taken out.
     AuditExported,
+    /// How far the chains of the audit log are.
+    AuditAnchored,
+    /// The database came here from an embedded one.
+    DatabaseMoved,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -140,6 +144,8 @@ impl Kind {
         Self::ServerStopped,
         Self::AuditVerified,
         Self::AuditExported,
+        Self::AuditAnchored,
+        Self::DatabaseMoved,
     ];
 
     /// The stable name.
@@ -189,6 +195,8 @@ impl Kind {
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
             Self::AuditExported => "audit_exported",
+            Self::AuditAnchored => "audit_anchored",
+            Self::DatabaseMoved => "database_moved",
         }
     }
 

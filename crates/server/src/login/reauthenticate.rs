@@ -100,7 +100,7 @@ async fn by_code(
     let Some(methods) = methods else {
         let event = Event::new(Kind::ReauthenticationFailed, client);
         let event = event.user(current.user.id).session(current.session.id);
-        audit::record(app, &mut tx, event.detail(json!({ "reason": "wrong_code" })), now).await?;
+        audit::record(app, &mut tx, event.detail(json!({ "reason": "wrong_code" })), now);
         tx.commit().await?;
         return Err(Error::new(Code::InvalidCode));
     };
@@ -119,7 +119,7 @@ async fn note(
     let now = app.now();
     let session = sessions::note_proof(&mut tx, &current.session, methods, now).await?;
     let event = Event::new(Kind::Reauthenticated, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event.detail(json!({ "methods": methods })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "methods": methods })), now);
     mail::commit(app, tx).await?;
     Ok(session)
 }
