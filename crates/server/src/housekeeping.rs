@@ -1,6 +1,6 @@
 //! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
 use crate::app::App;
-use crate::audit::{self, Event, Kind};
+use crate::audit::{self, Anchor, Event, Kind};
 use crate::codes;
 use crate::error::Result;
 use crate::factors;
@@ -15,7 +15,7 @@ use crate::web::Client;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 /// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// The ends of the chains of the audit log are noted this often by each node.
+const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
 const KEEP_EXPIRED: Duration = Duration::from_secs(7 * 86_400);
 
@@ -39,12 +41,16 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
     let former_keys = !app.config.keys.previous_secret_keys.is_empty();
+    // Not at once: what came before the start was noted by then, or is a moment old.
+    let mut note = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
+    let mut noted = None;
     loop {
         let (what, result) = tokio::select! {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
             _ = purge.tick() => ("purge", purge_once(&app).await),
             _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
+            _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
             _ = stop.changed() => break,
         };
         if let Err(error) = result {
@@ -56,7 +62,13 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page.
+async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
+    *noted = audit::note_ends(app, noted.take()).await?;
+    Ok(())
+}
+
+/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page, and signs the ends
+/// of the audit log's chains.
 pub async fn reseal(app: &App) -> Result<()> {
     let mut cursor = Some(String::new());
     while let Some(after) = cursor {
@@ -64,7 +76,7 @@ pub async fn reseal(app: &App) -> Result<()> {
         cursor = factors::reseal(app, &mut tx, &after).await?;
         tx.commit().await?;
     }
-    Ok(())
+    audit::sign_ends_anew(app).await
 }
 
 /// Removes what has expired long ago, batch by batch.

@@ -63,11 +63,22 @@ macro_rules! id {
     )+};
 }
 
+fn is_later(id: Uuid, at: Timestamp) -> bool {
+    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    millis > at.micros().div_euclid(1000)
+}
+
 impl SessionId {
     /// Whether the time within the id is later than the millisecond of an instant.
     pub fn begun_after(&self, at: Timestamp) -> bool {
-        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or(i64::MAX);
-        millis > at.micros().div_euclid(1000)
+        is_later(self.0, at)
+    }
+}
+
+impl RowId {
+    /// Whether the time within the id is later than the millisecond of an instant.
+    pub fn made_after(&self, at: Timestamp) -> bool {
+        is_later(self.0, at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From settings to an [`App`]: folder, key, database, migrations, signing keys.
 use crate::app::{App, Parts};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
 use crate::db::{Db, Standing, sqlite_path};
@@ -118,7 +119,9 @@ fn lacks_key(config: &Config) -> bool {
 }
 
 async fn check_key(app: &App, is_new: bool) -> Result<(), StartError> {
-    let Err(problem) = keys::check_secret_key(app).await.map_err(StartError::one)? else { return Ok(()) };
+    let Err(problem) = keys::check_secret_key(app).await.map_err(StartError::one)? else {
+        return audit::sign_ends_anew(app).await.map_err(StartError::one);
+    };
     if !is_new {
         return Err(StartError::one(problem));
     }

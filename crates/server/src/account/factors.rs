@@ -61,7 +61,7 @@ pub async fn reset_factors(app: &App, user: &User, client: &Client) -> Result<u6
     login::forget_attempts(&mut tx, user.id).await?;
     let ended = sessions::revoke_all(app, &mut tx, user.id, None, "factors_reset", now).await?;
     let event = Event::new(Kind::FactorsReset, client).user(user.id);
-    audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "sessions": ended })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "sessions": ended })), now);
     let message = Message::FactorChanged {
         change: "reset",
         factor: "all",

@@ -48,7 +48,7 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
     let mut tx = app.db.begin().await?;
     users::change_profile(app, &mut tx, &current.user, profile, now).await?;
     let event = Event::new(Kind::ProfileChanged, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     let user =
         users::find_in(&mut tx, current.user.id).await?.ok_or_else(|| Error::new(Code::SessionRevoked))?;
     tx.commit().await?;
@@ -64,7 +64,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     let sessions = sessions::live(&app.db, current.user.id, now).await?;
     Ok(Export {
@@ -96,7 +96,7 @@ pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
         return Err(Error::new(Code::NotFound));
     }
     login::forget_address(&mut tx, &user.email_normalised).await?;
-    audit::record(app, &mut tx, Event::new(Kind::UserDeleted, client).user(user.id), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::UserDeleted, client).user(user.id), now);
     mail::enqueue(app, &mut tx, &user.email, &Message::AccountDeleted {}, now).await?;
     mail::commit(app, tx).await
 }

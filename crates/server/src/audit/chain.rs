@@ -1,6 +1,29 @@
-//! The links: what is hashed, in which order.
+//! The chains and their links: which event goes where; what is hashed, in which order.
 use super::StoredEvent;
 use hallpass_crypto::digest::sha256;
+
+/// The chain of what is about nobody.
+pub(super) const MAIN: &str = "main";
+/// The chains of what is about somebody. Their number is a power of two and never changes: `docs/decisions/audit.md`.
+const OTHERS: [&str; 64] = [
+    "00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "0a", "0b", "0c", "0d", "0e", "0f", "10",
+    "11", "12", "13", "14", "15", "16", "17", "18", "19", "1a", "1b", "1c", "1d", "1e", "1f", "20", "21",
+    "22", "23", "24", "25", "26", "27", "28", "29", "2a", "2b", "2c", "2d", "2e", "2f", "30", "31", "32",
+    "33", "34", "35", "36", "37", "38", "39", "3a", "3b", "3c", "3d", "3e", "3f",
+];
+
+/// Every chain.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    std::iter::once(MAIN).chain(OTHERS)
+}
+
+/// The chain of an event: that of its user, or else of its identifier, so that what people do is spread over all
+/// of them, a flood against unknown addresses too.
+pub(super) fn of(user: Option<&str>, identifier_hash: Option<&str>) -> &'static str {
+    let Some(subject) = user.or(identifier_hash) else { return MAIN };
+    let [first, ..] = sha256(subject.as_bytes());
+    OTHERS[usize::from(first) % OTHERS.len()]
+}
 
 /// Hash of an event and of the one before it. Lengths stand before values, so that no two events make the same bytes.
 pub(super) fn hash(previous: Option<&[u8]>, event: &StoredEvent) -> [u8; 32] {
@@ -43,7 +66,7 @@ pub(super) fn head_message(chain: &str, seq: i64, head: &[u8]) -> Vec<u8> {
 }
 
 /// Fields with their lengths; an absent one differs from an empty one.
-fn framed(fields: &[Option<&[u8]>]) -> Vec<u8> {
+pub(super) fn framed(fields: &[Option<&[u8]>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     for field in fields {
         let length = field.map_or(u64::MAX, |value| value.len() as u64);

@@ -101,11 +101,15 @@ pub enum Kind {
     AuditVerified,
     /// The audit log was taken out.
     AuditExported,
+    /// How far the chains of the audit log are.
+    AuditAnchored,
+    /// The database came here from an embedded one.
+    DatabaseMoved,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -155,6 +159,8 @@ impl Kind {
         Self::ServerStopped,
         Self::AuditVerified,
         Self::AuditExported,
+        Self::AuditAnchored,
+        Self::DatabaseMoved,
     ];
 
     /// The stable name.
@@ -209,6 +215,8 @@ impl Kind {
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
             Self::AuditExported => "audit_exported",
+            Self::AuditAnchored => "audit_anchored",
+            Self::DatabaseMoved => "database_moved",
         }
     }
 

@@ -1,31 +1,33 @@
 //! The audit log: who did what, from where, with which result. Append-only, written in the transaction of the fact.
 //!
 //! Invariants: no secret and no unknown identifier in clear ever enters an event; events outlive the account; each event
-//! carries the hash of the one before it, and the last hash is under a key that is not in the database
-//! (`docs/decisions/audit.md`).
+//! carries the hash of the one before it in its chain, and the last hash of each chain is under a key that is not in the
+//! database; the ends of the chains are the last rows that a transaction takes, in the order of their names; now and then the
+//! chain `main` notes how far the others are (`docs/decisions/audit.md`).
+mod anchor;
 mod chain;
 mod kind;
 mod store;
 mod verify;
 
+pub use anchor::Anchor;
 pub use kind::Kind;
-pub use verify::{Anchor, Report, verify};
+pub use verify::{Report, verify};
 
-use crate::app::Inner;
+use crate::app::{App, Inner};
 use crate::clock::Timestamp;
-use crate::db::{Statements, Tx};
+use crate::db::{DbError, Statements, Tx};
 use crate::error::Result;
 use crate::ids::{RowId, SessionId, UserId};
 use crate::web::Client;
 use crate::web::client::Caller;
 use data_encoding::HEXLOWER;
+use hallpass_crypto::digest::equal;
 use serde::Serialize;
 use serde_json::Value;
 pub use store::StoredEvent;
 use utoipa::ToSchema;
-
-/// The chain of an embedded database: it has one writer at a time, whatever process that is in.
-const CHAIN: &str = "main";
+use uuid::Uuid;
 
 /// An event to be recorded.
 pub struct Event<'a> {
@@ -72,20 +74,21 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Writes an event in the caller's transaction, as the next link of the chain.
-pub async fn record(app: &Inner, tx: &mut Tx, event: Event<'_>, now: Timestamp) -> Result<()> {
+/// Has an event written by the commit of the caller's transaction, as the next link of its chain.
+pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
     let identifier =
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
-    let link = store::next_link(tx, CHAIN).await?;
+    let user = event.user.map(|id| id.to_string());
+    let chain = chain::of(user.as_deref(), identifier.as_deref());
     let mut row = StoredEvent {
-        chain: CHAIN.to_owned(),
-        seq: link.seq,
-        id: RowId(app.new_id(now)),
+        chain: chain.to_owned(),
+        seq: 0,
+        id: RowId(Uuid::nil()),
         at: now,
         kind: event.kind.name().to_owned(),
         result: if event.kind.failed() { "failure" } else { "success" }.to_owned(),
         actor: Some(event.client.caller.name().to_owned()),
-        user: event.user.map(|id| id.to_string()),
+        user,
         session: event.session.map(|id| id.to_string()),
         request: event.client.request.clone(),
         identifier_hash: identifier,
@@ -97,18 +100,64 @@ pub async fn record(app: &Inner, tx: &mut Tx, event: Event<'_>, now: Timestamp) 
         hash: None,
     };
     row.personal_hash = Some(chain::personal_hash(&row).to_vec());
+    let app = app.clone();
+    tx.at_last(chain, move |tx| Box::pin(async move { link(&app, tx, chain, row).await }));
+}
+
+/// Writes an event as the next link of its chain, whose end stays locked until the transaction ends. Its id is made
+/// here, so that ids follow each other as the links do and little time lies between id and commit.
+async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEvent) -> Result<(), DbError> {
+    let link = store::next_link(tx, chain).await?;
+    row.seq = link.seq;
+    row.id = RowId(app.new_id(app.now()));
     let hash = chain::hash(link.head.as_deref(), &row);
     row.hash = Some(hash.to_vec());
     store::insert(tx, &row).await?;
-    let mac = app.secrets.audit.mac(&chain::head_message(CHAIN, link.seq, &hash));
-    Ok(store::set_head(tx, CHAIN, &hash, &mac).await?)
+    let mac = app.secrets.audit.mac(&chain::head_message(chain, link.seq, &hash));
+    store::set_head(tx, chain, &hash, &mac).await
 }
 
 /// Writes an event that is a fact of its own.
-pub async fn record_alone(app: &Inner, event: Event<'_>) -> Result<()> {
+pub async fn record_alone(app: &App, event: Event<'_>) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    record(app, &mut tx, event, app.now()).await?;
+    record(app, &mut tx, event, app.now());
     Ok(tx.commit().await?)
+}
+
+/// Notes in the chain `main` how far the others are, so that none of them can be put back or dropped unnoticed, unless
+/// `main` is too. Nothing is written when that is what was `noted` last; returns what is noted now.
+pub async fn note_ends(app: &App, noted: Option<Anchor>) -> Result<Option<Anchor>> {
+    let anchor = Anchor::of_the_others(&store::ends(&mut &app.db).await?);
+    if anchor != noted
+        && let Some(anchor) = &anchor
+    {
+        let client = Client::system();
+        record_alone(app, Event::new(Kind::AuditAnchored, &client).detail(anchor.detail())).await?;
+    }
+    Ok(anchor)
+}
+
+/// Signs the ends that are under a former secret key with the present one, so that the former can leave the settings: a chain
+/// in which nothing happens would stay under it. An end under neither is left for the check to find.
+pub async fn sign_ends_anew(app: &App) -> Result<()> {
+    for (chain, end) in store::ends(&mut &app.db).await? {
+        let (Some(head), Some(former)) = (&end.head, &end.mac) else { continue };
+        let message = chain::head_message(&chain, end.seq, head);
+        let mac = app.secrets.audit.mac(&message);
+        if !equal(&mac, former) && app.secrets.audit.verify_mac(&message, former) {
+            store::sign(&mut &app.db, &chain, &end, &mac).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The event of a finished check. It notes what was seen, as [`note_ends`] does.
+pub async fn record_check(app: &App, report: &Report) -> Result<()> {
+    let mut detail = report.noted.as_ref().map_or_else(|| serde_json::json!({}), Anchor::detail);
+    detail["events"] = report.events.into();
+    detail["findings"] = report.findings.len().into();
+    let client = Client::local();
+    record_alone(app, Event::new(Kind::AuditVerified, &client).detail(detail)).await
 }
 
 /// Which events to list.
@@ -124,19 +173,19 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-/// Events after a number of the chain, oldest first, at most `limit`.
+/// Events of all chains after one of them, oldest first, at most `limit`.
 pub async fn list(
     mut db: impl Statements,
     filter: &Filter,
-    after: i64,
+    after: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<StoredEvent>> {
-    Ok(store::list(&mut db, CHAIN, filter, after, limit).await?)
+    Ok(store::list(&mut db, filter, after, limit).await?)
 }
 
 /// The last `limit` events, oldest first.
 pub async fn latest(mut db: impl Statements, filter: &Filter, limit: i64) -> Result<Vec<StoredEvent>> {
-    Ok(store::latest(&mut db, CHAIN, filter, limit).await?)
+    Ok(store::latest(&mut db, filter, limit).await?)
 }
 
 /// One line of a user's own security log.

@@ -3,6 +3,7 @@ use super::{EventView, Filter};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Row, Statements, Value};
 use crate::ids::{RowId, UserId};
+use std::collections::BTreeMap;
 
 /// An event as it is stored.
 #[derive(Clone, Debug)]
@@ -80,23 +81,49 @@ pub(super) async fn set_head(
     db.execute(sql, &[head.into(), mac.into(), chain.into()]).await.map(drop)
 }
 
-pub(super) async fn end(db: &mut impl Statements, chain: &'static str) -> Result<End, DbError> {
-    let sql = "select seq, head, mac from audit_chains where chain = $1";
-    match db.query_opt(sql, &[chain.into()]).await? {
-        Some(mut row) => Ok(End { seq: row.int()?, head: row.maybe_bytes()?, mac: row.maybe_bytes()? }),
-        None => Ok(End { seq: 0, head: None, mac: None }),
-    }
+/// Puts another MAC to an end, unless the chain has gone on.
+pub(super) async fn sign(
+    db: &mut impl Statements,
+    chain: &str,
+    end: &End,
+    mac: &[u8],
+) -> Result<(), DbError> {
+    let sql = "update audit_chains set mac = $1 where chain = $2 and seq = $3 and head = $4";
+    let params = [mac.into(), chain.into(), end.seq.into(), end.head.as_deref().into()];
+    db.execute(sql, &params).await.map(drop)
 }
 
-pub(super) async fn strays(db: &mut impl Statements, chain: &'static str) -> Result<Strays, DbError> {
+/// The ends of all chains as they are at one moment.
+pub(super) async fn ends(db: &mut impl Statements) -> Result<BTreeMap<String, End>, DbError> {
+    let sql = "select chain, seq, head, mac from audit_chains where chain <> 'before'";
+    let rows = db.query(sql, &[]).await?;
+    let end = |mut row: Row| {
+        Ok((row.text()?, End { seq: row.int()?, head: row.maybe_bytes()?, mac: row.maybe_bytes()? }))
+    };
+    rows.into_iter().map(end).collect()
+}
+
+pub(super) async fn strays(db: &mut impl Statements) -> Result<Strays, DbError> {
     let sql = "select count(case when e.chain is null then 1 end),
-         coalesce((select c.seq from audit_chains c where c.chain = 'before'), 0),
-         count(case when e.chain <> $1 then 1 end)
-           + count(case when e.seq > coalesce((select c.seq from audit_chains c where c.chain = $1), 0) then 1 end)
-         from audit_events e";
-    let row = db.query_opt(sql, &[chain.into()]).await?;
+         coalesce((select b.seq from audit_chains b where b.chain = 'before'), 0),
+         count(case when e.chain is not null and (c.chain is null or e.seq is null or e.seq > c.seq or e.seq < 1) then 1 end)
+         from audit_events e left join audit_chains c on c.chain = e.chain and c.chain <> 'before'";
+    let row = db.query_opt(sql, &[]).await?;
     let mut row = row.ok_or_else(|| DbError::missing("counting gave no row"))?;
     Ok(Strays { unchained: row.int()?, expected: row.int()?, after: row.int()? })
+}
+
+/// The hash of one link.
+pub(super) async fn hash_of(
+    db: &mut impl Statements,
+    chain: &str,
+    seq: i64,
+) -> Result<Option<Vec<u8>>, DbError> {
+    let sql = "select hash from audit_events where chain = $1 and seq = $2";
+    match db.query_opt(sql, &[chain.into(), seq.into()]).await? {
+        Some(mut row) => row.maybe_bytes(),
+        None => Ok(None),
+    }
 }
 
 pub(super) async fn insert(db: &mut impl Statements, event: &StoredEvent) -> Result<(), DbError> {
@@ -125,36 +152,49 @@ pub(super) async fn insert(db: &mut impl Statements, event: &StoredEvent) -> Res
     db.execute(sql, &params).await.map(drop)
 }
 
-/// Events that pass a filter, after a number, in order.
-pub(super) async fn list(
+/// Links of a chain after a number, in their order.
+pub(super) async fn links(
     db: &mut impl Statements,
-    chain: &'static str,
-    filter: &Filter,
+    chain: &str,
     after: i64,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash from audit_events
-         where chain = $1 and seq > $2 and ($3 = '' or user_id = $3) and ($4 = '' or kind = $4)
-         and at >= $5 and at < $6 order by seq limit $7";
+         where chain = $1 and seq > $2 order by seq limit $3";
+    let rows = db.query(sql, &[chain.into(), after.into(), limit.into()]).await?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// Events of all chains that pass a filter, after one of them, in the order of their ids, which is that of time.
+pub(super) async fn list(
+    db: &mut impl Statements,
+    filter: &Filter,
+    after: Option<RowId>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain is not null and id > $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
+         and at >= $4 and at < $5 order by id limit $6";
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
     let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[chain.into(), after.into(), user, kind, since, until, limit.into()]).await?;
+    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, limit.into()]).await?;
     rows.into_iter().map(stored).collect()
 }
 
 /// The last events that pass a filter, in order.
 pub(super) async fn latest(
     db: &mut impl Statements,
-    chain: &'static str,
     filter: &Filter,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash from audit_events
-         where chain = $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
-         and at >= $4 and at < $5 order by seq desc limit $6";
+         where chain is not null and ($1 = '' or user_id = $1) and ($2 = '' or kind = $2)
+         and at >= $3 and at < $4 order by id desc limit $5";
     let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[chain.into(), user, kind, since, until, limit.into()]).await?;
+    let rows = db.query(sql, &[user, kind, since, until, limit.into()]).await?;
     rows.into_iter().rev().map(stored).collect()
 }
 

@@ -109,6 +109,11 @@ impl Bus {
         })
     }
 
+    /// The time by which heartbeats are counted.
+    pub fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// What has to be unchanged for a read that begins now to hold later; `None` while no channel is proven live, or while
     /// something announced about them may not be committed yet.
     pub fn proof(&self, user: UserId, session: Option<SessionId>) -> Option<Proof> {

@@ -3,6 +3,7 @@ use super::{Common, Failure, Outcome, find_user, out};
 use crate::app::App;
 use crate::audit::{self, Anchor, Event, Filter, Kind, Report, StoredEvent};
 use crate::clock::Timestamp;
+use crate::ids::RowId;
 use crate::web::Client;
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
@@ -10,11 +11,15 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Events read at a time by an export.
 const PAGE: i64 = 1000;
+/// Longer than the commit of an event takes after its id was made. What is younger may still be joined by an event with
+/// an earlier id.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// Shows, checks and takes out the audit log.
 #[derive(Args)]
@@ -51,14 +56,14 @@ enum Action {
     },
     /// Writes events as JSON Lines, oldest first.
     #[command(
-        after_help = "Examples:\n  hallpass audit export > audit.jsonl\n  hallpass audit export --after 1200 --out new.jsonl"
+        after_help = "Examples:\n  hallpass audit export > audit.jsonl\n  hallpass audit export --after 01990000-0000-7000-8000-000000000000 --out new.jsonl"
     )]
     Export {
         #[command(flatten)]
         which: Which,
-        /// Only events after this number: the last one of the export before.
-        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
-        after: i64,
+        /// Only events after the one with this id, which the export before has named.
+        #[arg(long, value_name = "ID", value_parser = id)]
+        after: Option<RowId>,
         /// A new file instead of standard output.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -97,6 +102,10 @@ impl Which {
     }
 }
 
+fn id(text: &str) -> Result<RowId, &'static str> {
+    RowId::parse(text).ok_or("this is not the id of an event")
+}
+
 fn kind(name: &str) -> Result<Kind, Failure> {
     let known = Kind::ALL.iter().copied();
     known.clone().find(|kind| kind.name() == name).ok_or_else(|| {
@@ -132,7 +141,7 @@ fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
                 return "There is no such event.".into();
             }
             let rows: Vec<_> = events.iter().map(row).collect();
-            out::table(["NUMBER", "AT", "KIND", "ACTOR", "USER", "ADDRESS", "DETAIL"], &rows)
+            out::table(["EVENT", "AT", "KIND", "ACTOR", "USER", "ADDRESS", "DETAIL"], &rows)
         })
     })
 }
@@ -140,7 +149,7 @@ fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
 fn row(event: &StoredEvent) -> [String; 7] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     [
-        event.seq.to_string(),
+        format!("{}/{}", event.chain, event.seq),
         event.at.rfc3339(),
         event.kind.clone(),
         text(&event.actor),
@@ -153,7 +162,7 @@ fn row(event: &StoredEvent) -> [String; 7] {
 fn json(event: &StoredEvent) -> Value {
     let detail = event.detail.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     json!({
-        "number": event.seq, "id": event.id, "at": event.at.rfc3339(), "kind": event.kind, "result": event.result,
+        "chain": event.chain, "number": event.seq, "id": event.id, "at": event.at.rfc3339(), "kind": event.kind, "result": event.result,
         "actor": event.actor, "userId": event.user, "sessionId": event.session, "requestId": event.request,
         "identifierHash": event.identifier_hash, "ip": event.ip, "userAgent": event.agent, "detail": detail,
         "hash": event.hash.as_deref().map(|hash| HEXLOWER.encode(hash)),
@@ -165,9 +174,7 @@ fn verify(common: &Common, files: &[PathBuf]) -> Outcome {
     common.with_app(async |app, out| {
         let report = audit::verify(&app, &anchors).await?;
         out.show(&report, || sentences(&report))?;
-        let client = Client::local();
-        let detail = json!({ "events": report.events, "findings": report.findings.len() });
-        audit::record_alone(&app, Event::new(Kind::AuditVerified, &client).detail(detail)).await?;
+        audit::record_check(&app, &report).await?;
         if report.findings.is_empty() { Ok(()) } else { Err(Failure::said()) }
     })
 }
@@ -178,14 +185,14 @@ fn anchor(file: &Path) -> Result<Anchor, Failure> {
     };
     let text = std::fs::read_to_string(file).map_err(|error| problem(&error))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| problem(&error))?;
-    serde_json::from_value(value["anchor"].clone()).map_err(|error| problem(&error))
+    Anchor::read(&value["anchor"]).map_err(|error| problem(&error))
 }
 
 fn sentences(report: &Report) -> String {
     let mut lines = Vec::new();
     if report.before_chain > 0 {
         let count = report.before_chain;
-        lines.push(format!("{count} events are older than the chain and not covered by it."));
+        lines.push(format!("{count} events are older than the chains and not covered by them."));
     }
     if report.findings.is_empty() {
         lines.push(format!("The audit log is whole: {} events checked.", report.events));
@@ -194,30 +201,35 @@ fn sentences(report: &Report) -> String {
         lines.extend(report.findings.iter().map(|finding| format!("  {finding}")));
     }
     if let Some(anchor) = &report.anchor {
-        lines.push(format!("It ends at event {} with the hash {}.", anchor.seq, anchor.head));
+        lines.push(format!("It ends here: {anchor}"));
     }
     lines.join("\n")
 }
 
-fn export(common: &Common, which: &Which, after: i64, file: Option<&Path>) -> Outcome {
+fn export(common: &Common, which: &Which, after: Option<RowId>, file: Option<&Path>) -> Outcome {
     common.with_app(async |app, out| {
         let filter = which.filter(&app).await?;
         let mut target = target(file)?;
-        let (mut after, mut count) = (after, 0_usize);
+        let settled = app.now().minus(SETTLED);
+        let (mut last, mut next, mut count) = (after, after, 0_usize);
         loop {
-            let page = audit::list(&app.db, &filter, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
+            let page = audit::list(&app.db, &filter, last, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
             count += page.len();
             for event in &page {
                 writeln!(target, "{}", json(event))?;
+                last = Some(event.id);
+                next = last.filter(|id| !id.made_after(settled)).or(next);
             }
         }
         target.flush()?;
         let client = Client::local();
-        let detail = json!({ "events": count, "until": after });
+        let detail = json!({ "events": count, "until": last });
         audit::record_alone(&app, Event::new(Kind::AuditExported, &client).detail(detail)).await?;
-        out.remark(&format!("{count} events, the last one is number {after}."));
+        let next = next.map(|id| format!("; the next export goes on with --after {id}")).unwrap_or_default();
+        out.remark(&format!("{count} events{next}"));
         Ok(())
     })
 }

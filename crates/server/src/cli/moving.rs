@@ -1,10 +1,16 @@
 //! `hallpass move-to-postgres`.
 use super::out::{self, Out};
 use super::{Common, Failure, backup, confirm, lock, machine, ownership, probes, runtime};
+use crate::app::{App, Parts};
+use crate::audit::{self, Event, Kind};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::db::{self, Done, Progress, Transfer};
+use crate::db::{self, Db, Done, Options, Progress, Transfer};
+use crate::hashing::Hashing;
 use crate::random::bytes;
+use crate::secret_key;
+use crate::templates::Templates;
+use crate::web::Client;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -95,9 +101,39 @@ async fn move_to(config: &Config, path: &Path, url: &str, out: Out) -> Result<Ex
     let moved = transfer.finish(clock.now(), &mut |progress| meter.show(progress)).await;
     meter.end();
     let moved = moved.map_err(|error| unmoved(&error))?;
+    settle(config, url, &transfer, &moved).await?;
     drop(lock);
     let took = [since(&clock, begun), since(&clock, stopped)];
     show(out, config, &Report { state: "moved", transfer: &transfer, done: &moved, took })
+}
+
+/// Lets servers start on the target, and notes in its audit log that it came there, both or neither.
+async fn settle(config: &Config, url: &str, transfer: &Transfer, moved: &[Done]) -> Result<(), Failure> {
+    let db = Db::open(url, &Options::default()).map_err(|error| unmoved(&error))?;
+    let app = on(db, config)?;
+    let client = Client::local();
+    let rows: u64 = moved.iter().map(|one| one.rows).sum();
+    let detail = json!({ "rows": rows, "tables": moved.len() });
+    let mut tx = app.db.begin().await?;
+    transfer.believe(&mut tx).await.map_err(|error| unmoved(&error))?;
+    audit::record(&app, &mut tx, Event::new(Kind::DatabaseMoved, &client).detail(detail), app.now());
+    tx.commit().await.map_err(|error| unmoved(&error))
+}
+
+/// The application on a database that the settings do not name yet.
+fn on(db: Db, config: &Config) -> Result<App, Failure> {
+    let (clock, random) = machine();
+    let parts = Parts {
+        ring: secret_key::ring(config, &*random)?,
+        hashing: Hashing::start(config)?,
+        templates: Templates::load(None)?,
+        redis: None,
+        config: config.clone(),
+        db,
+        clock,
+        random,
+    };
+    Ok(App::new(parts))
 }
 
 fn unmoved(error: &db::DbError) -> Failure {

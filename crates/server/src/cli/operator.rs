@@ -70,7 +70,7 @@ pub(super) async fn create(app: &App, new: &NewAccount) -> Result<(User, Option<
     // What somebody began to register under this address must not touch the account.
     login::forget_address(&mut tx, &user.email_normalised).await?;
     let event = Event::new(Kind::UserCreated, &client).user(user.id);
-    audit::record(app, &mut tx, event.detail(json!({ "by": "operator" })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "by": "operator" })), now);
     let link = match hash {
         Some(_) => None,
         None => Some(link(app, &mut tx, user.id, app.config.codes.verify_link_ttl, now).await?),
@@ -111,7 +111,7 @@ pub(super) async fn set_password(
     let detail =
         json!({ "by": "operator", "chosen": if link.is_some() { "by link" } else { "by operator" } });
     let event = Event::new(Kind::PasswordReset, &client).user(user.id).detail(detail);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     let message = Message::PasswordChanged {
         at: now.rfc3339(),
         ip: client.ip.to_string(),
@@ -164,7 +164,7 @@ pub(super) async fn set_disabled(app: &App, id: UserId, disabled: bool) -> Resul
         if disabled { sessions::revoke_all(app, &mut tx, id, None, "user_disabled", now).await? } else { 0 };
     let kind = if disabled { Kind::UserDisabled } else { Kind::UserEnabled };
     let detail = json!({ "by": "operator", "sessions": ended });
-    audit::record(app, &mut tx, Event::new(kind, &client).user(id).detail(detail), now).await?;
+    audit::record(app, &mut tx, Event::new(kind, &client).user(id).detail(detail), now);
     let user = users::find_in(&mut tx, id).await?.ok_or_else(not_found)?;
     tx.commit().await?;
     Ok(Switched { user, changed: true, ended })
@@ -180,7 +180,7 @@ pub(super) async fn end_session(app: &App, id: SessionId) -> Result<bool> {
         return Ok(false);
     }
     let event = Event::new(Kind::SessionsRevoked, &client).user(session.user_id).session(id);
-    audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "revoked": 1 })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "revoked": 1 })), now);
     tx.commit().await?;
     Ok(true)
 }
@@ -193,8 +193,7 @@ pub(super) async fn end_sessions(app: &App, user: UserId) -> Result<u64> {
     let revoked = sessions::revoke_all(app, &mut tx, user, None, "ended_by_operator", now).await?;
     if revoked > 0 {
         let event = Event::new(Kind::SessionsRevoked, &client).user(user);
-        audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "revoked": revoked })), now)
-            .await?;
+        audit::record(app, &mut tx, event.detail(json!({ "by": "operator", "revoked": revoked })), now);
         tx.commit().await?;
     }
     Ok(revoked)

@@ -86,8 +86,8 @@ pub struct Found {
 pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) -> Result<Opaque> {
     let secret = Opaque::mint(issue.purpose.kind(), app.random_bytes());
     let id = RowId(app.new_id(now));
-    // So that of parallel wishes the last one's secret lives, and only that.
-    let whose = issue.user.map(|user| user.to_string()).unwrap_or_default();
+    // So that of parallel wishes the last one's secret lives, and only that. A decoy is nobody's: it waits for no other.
+    let whose = issue.user.map_or_else(|| id.to_string(), |user| user.to_string());
     tx.lock(&format!("codes/{}/{whose}", issue.purpose.name())).await?;
     let failed_tries = store::failed_tries(tx, issue.user, issue.purpose.name(), now).await?;
     if issue.purpose != Purpose::UndoEmailChange {

@@ -1,6 +1,7 @@
 //! Write transactions, on whichever engine.
 use super::{DbError, Engine, Inner, Result, Row, Statements, Value, postgres, sqlite, writer};
 use crate::bus::Notice;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 pub(super) enum Job {
@@ -8,16 +9,30 @@ pub(super) enum Job {
     Postgres(Box<postgres::Job>),
 }
 
+/// What is written as the last of a transaction.
+type Last = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<()>> + Send + Sync>;
+
 /// A write transaction. Keep nothing slow between its statements: others wait for it, or for what it has locked.
 pub struct Tx {
     job: Job,
     db: Arc<Inner>,
     notices: Vec<Notice>,
+    last: Vec<(&'static str, Last)>,
 }
 
 impl Tx {
     pub(super) fn new(job: Job, db: Arc<Inner>) -> Self {
-        Self { job, db, notices: Vec::new() }
+        Self { job, db, notices: Vec::new(), last: Vec::new() }
+    }
+
+    /// Has something written as the last of the transaction, by its commit, in the order of `row`. For rows that many
+    /// transactions change: each holds them only while it commits, and none waits for anything else meanwhile but for such a
+    /// row that comes later in the order, so that no circle of transactions waits for each other over them.
+    pub fn at_last<F>(&mut self, row: &'static str, write: F)
+    where
+        F: for<'t> FnOnce(&'t mut Self) -> BoxFuture<'t, Result<()>> + Send + Sync + 'static,
+    {
+        self.last.push((row, Box::new(write)));
     }
 
     /// Lets transactions that take the same name run one after the other, on every node, until they end. For rules
@@ -31,7 +46,13 @@ impl Tx {
     }
 
     /// Makes the change durable, together with others that wait; returns only then.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        let mut last = std::mem::take(&mut self.last);
+        // Stable: what is written to one row keeps its order.
+        last.sort_by_key(|(row, _)| *row);
+        for (_, write) in last {
+            write(&mut self).await?;
+        }
         let result = match (self.job, &self.db.engine) {
             (Job::Sqlite(job), _) => job.commit().await,
             (Job::Postgres(job), Engine::Postgres(engine)) => {

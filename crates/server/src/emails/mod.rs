@@ -63,7 +63,7 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     };
     mail::enqueue(app, &mut tx, &user.email, &notice, now).await?;
     let event = Event::new(Kind::EmailChangeRequested, client).user(user.id).session(current.session.id);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await
 }
 
@@ -83,7 +83,7 @@ pub async fn confirm_change(app: &App, client: &Client, token: &str) -> Result<U
     }
     // Links that were mailed to the former address open nothing any more, but for the undo.
     codes::kill_all(&mut tx, found.user).await?;
-    audit::record(app, &mut tx, Event::new(Kind::EmailChanged, client).user(found.user), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::EmailChanged, client).user(found.user), now);
     let user = reload(&mut tx, found.user).await?;
     tx.commit().await?;
     Ok(user)
@@ -122,7 +122,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, minutes }, now).await?;
     let event =
         Event::new(Kind::EmailChangeUndone, client).user(found.user).detail(json!({ "revoked": revoked }));
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await
 }
 

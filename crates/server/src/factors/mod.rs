@@ -87,8 +87,7 @@ pub async fn added(
 ) -> Result<Option<Vec<String>>> {
     let user = by.user.id;
     users::set_factor(app, tx, user, factor, true, now).await?;
-    audit::record(app, tx, by.event(Kind::FactorAdded).detail(json!({ "factor": factor.name() })), now)
-        .await?;
+    audit::record(app, tx, by.event(Kind::FactorAdded).detail(json!({ "factor": factor.name() })), now);
     tell(app, tx, by, "added", factor, now).await?;
     first_codes(app, tx, by, now).await
 }
@@ -105,7 +104,7 @@ pub async fn first_codes(app: &App, tx: &mut Tx, by: &By<'_>, now: Timestamp) ->
     }
     let codes = recovery::renew(app, tx, user, now).await?;
     users::set_factor(app, tx, user, Factor::RecoveryCode, true, now).await?;
-    audit::record(app, tx, by.event(Kind::RecoveryCodesIssued), now).await?;
+    audit::record(app, tx, by.event(Kind::RecoveryCodesIssued), now);
     Ok(Some(codes))
 }
 
@@ -117,8 +116,7 @@ pub async fn first_codes(app: &App, tx: &mut Tx, by: &By<'_>, now: Timestamp) ->
 pub async fn removed(app: &App, tx: &mut Tx, by: &By<'_>, factor: Factor, now: Timestamp) -> Result<()> {
     users::set_factor(app, tx, by.user.id, factor, false, now).await?;
     leave(app, tx, by, now).await?;
-    audit::record(app, tx, by.event(Kind::FactorRemoved).detail(json!({ "factor": factor.name() })), now)
-        .await?;
+    audit::record(app, tx, by.event(Kind::FactorRemoved).detail(json!({ "factor": factor.name() })), now);
     tell(app, tx, by, "removed", factor, now).await
 }
 
@@ -261,7 +259,7 @@ pub async fn renew_recovery_codes(app: &App, current: &Current, client: &Client)
     }
     let codes = recovery::renew(app, &mut tx, current.user.id, now).await?;
     users::set_factor(app, &mut tx, current.user.id, Factor::RecoveryCode, true, now).await?;
-    audit::record(app, &mut tx, by.event(Kind::RecoveryCodesIssued), now).await?;
+    audit::record(app, &mut tx, by.event(Kind::RecoveryCodesIssued), now);
     tell(app, &mut tx, &by, "added", Factor::RecoveryCode, now).await?;
     mail::commit(app, tx).await?;
     Ok(codes)
@@ -317,7 +315,7 @@ pub async fn take(
         return totp::take(app, tx, by.user.id, typed, now).await;
     }
     let Some(left) = recovery::take(tx, by.user.id, typed, now).await? else { return Ok(false) };
-    audit::record(app, tx, by.event(Kind::RecoveryCodeUsed).detail(json!({ "left": left })), now).await?;
+    audit::record(app, tx, by.event(Kind::RecoveryCodeUsed).detail(json!({ "left": left })), now);
     let message = Message::RecoveryCodeUsed {
         left,
         few: left <= recovery::FEW,

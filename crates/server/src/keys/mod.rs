@@ -234,7 +234,8 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
 async fn remove(app: &App, tx: &mut Tx, kid: &str, client: &Client, now: Timestamp) -> Result<()> {
     store::remove(tx, kid).await?;
     let event = Event::new(Kind::SigningKeyRemoved, client).detail(serde_json::json!({ "kid": kid }));
-    audit::record(app, tx, event, now).await
+    audit::record(app, tx, event, now);
+    Ok(())
 }
 
 async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -> Result<String> {
@@ -255,7 +256,7 @@ async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -
     let client = Client::system();
     let event = Event::new(Kind::SigningKeyCreated, &client);
     let event = event.detail(serde_json::json!({ "kid": stored.kid, "algorithm": stored.algorithm.name() }));
-    audit::record(app, tx, event, now).await?;
+    audit::record(app, tx, event, now);
     Ok(stored.kid)
 }
 

@@ -129,7 +129,7 @@ async fn begin_session(
         0 => json!({ "amr": proven.amr }),
         failures => json!({ "amr": proven.amr, "afterFailures": failures }),
     };
-    audit::record(app, tx, event.detail(detail), now).await?;
+    audit::record(app, tx, event.detail(detail), now);
     let user = users::find_in(tx, id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;
     Ok(Some(Admitted::SignedIn(Box::new(SignedIn { user, issued, recovery_codes: None }))))
 }
@@ -166,7 +166,7 @@ async fn want(app: &App, tx: &mut Tx, proven: &Proven<'_>, needs: Needs, now: Ti
     }
     let event = Event::new(Kind::SecondFactorRequired, proven.client).user(proven.user.id);
     let detail = json!({ "amr": proven.amr, "needs": needs.name() });
-    audit::record(app, tx, event.detail(detail), now).await?;
+    audit::record(app, tx, event.detail(detail), now);
     Ok(Wanted {
         attempt: token,
         enrolment: needs == Needs::Enrolment,

@@ -145,7 +145,7 @@ async fn try_pending(
     });
     if right.is_none() {
         let event = Event::new(Kind::CodeFailed, client).identifier(&email.normalised);
-        audit::record(app, &mut tx, event, now).await?;
+        audit::record(app, &mut tx, event, now);
     }
     tx.commit().await?;
     Ok(right)
@@ -200,8 +200,8 @@ async fn complete(
         return Ok(None);
     };
     store::forget(tx, &email.normalised).await?;
-    audit::record(app, tx, Event::new(Kind::UserCreated, client).user(user.id), now).await?;
-    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now).await?;
+    audit::record(app, tx, Event::new(Kind::UserCreated, client).user(user.id), now);
+    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now);
     mail::enqueue(app, tx, &user.email, &Message::Welcome {}, now).await?;
     finish(app, tx, user, proven, now).await.map(Some)
 }
@@ -236,7 +236,7 @@ pub(super) async fn claim(
         return Ok((user, password_hash));
     }
     wipe(app, tx, user.id, now).await?;
-    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now).await?;
+    audit::record(app, tx, Event::new(Kind::EmailVerified, client).user(user.id), now);
     let user = users::find_in(tx, user.id).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
     Ok((user, None))
 }
@@ -268,7 +268,7 @@ async fn existing(
     } else {
         wipe(app, &mut tx, found.user, now).await?;
     }
-    audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::EmailVerified, client).user(found.user), now);
     let user = users::find_in(&mut tx, found.user).await?.ok_or_else(invalid)?;
     let verified = finish(app, &mut tx, user, proven, now).await?;
     mail::commit(app, tx).await?;

@@ -140,10 +140,10 @@ async fn decide(app: &App, client: &Client, request: ByPasskey) -> Result<Option
     let admitted = admit(app, &mut tx, &proven, now).await;
     match &admitted {
         Ok(Some(_)) => {}
-        Ok(None) => refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now).await?,
+        Ok(None) => refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now),
         // The passkey has served all the same: its ceremony does not serve once more.
         Err(error) if error.code == Code::SessionLimitReached => {
-            refused(app, &mut tx, client, &asserted, (Kind::LoginRefused, "session_limit"), now).await?;
+            refused(app, &mut tx, client, &asserted, (Kind::LoginRefused, "session_limit"), now);
         }
         Err(_) => return admitted,
     }
@@ -151,14 +151,14 @@ async fn decide(app: &App, client: &Client, request: ByPasskey) -> Result<Option
     admitted
 }
 
-async fn refused(
+fn refused(
     app: &App,
     tx: &mut Tx,
     client: &Client,
     asserted: &Asserted,
     (kind, reason): (Kind, &str),
     now: Timestamp,
-) -> Result<()> {
+) {
     let event = Event::new(kind, client).user(asserted.user);
-    audit::record(app, tx, event.detail(json!({ "reason": reason, "by": "passkey" })), now).await
+    audit::record(app, tx, event.detail(json!({ "reason": reason, "by": "passkey" })), now);
 }

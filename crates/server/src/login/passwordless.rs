@@ -70,7 +70,7 @@ pub async fn request(app: &App, client: &Client, wish: &ByMail) -> Result<(Opaqu
         Some(user) => event.user(user.id),
         None => event.identifier(&wish.email.normalised),
     };
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await?;
     Ok((token, life))
 }

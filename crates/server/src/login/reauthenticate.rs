@@ -138,7 +138,7 @@ async fn wrong(
 ) -> Result<Error> {
     let event = Event::new(Kind::ReauthenticationFailed, client);
     let event = event.user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), app.now()).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), app.now());
     mail::commit(app, tx).await?;
     Ok(Error::new(Code::InvalidCode))
 }
@@ -153,7 +153,7 @@ async fn note(
     let now = app.now();
     let session = sessions::note_proof(&mut tx, &current.session, methods, now).await?;
     let event = Event::new(Kind::Reauthenticated, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event.detail(json!({ "methods": methods })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "methods": methods })), now);
     mail::commit(app, tx).await?;
     Ok(session)
 }

@@ -259,7 +259,7 @@ pub(super) async fn wrong(
         (None, None) => event,
     };
     let detail = json!({ "needs": attempt.needs.name(), "try": attempt.failed_tries });
-    audit::record(app, &mut tx, event.detail(detail), now).await?;
+    audit::record(app, &mut tx, event.detail(detail), now);
     let last = attempt.failed_tries >= i64::from(attempt::TRIES);
     if let Some(login) = login.filter(|_| last && !attempt.amr.is_empty()) {
         let message = Message::SignInStopped {

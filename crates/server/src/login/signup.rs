@@ -102,7 +102,7 @@ async fn pending(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Resul
     mail::enqueue_or_pretend(app, &mut tx, allowed.then_some(wish.email.typed.as_str()), &message, now)
         .await?;
     let event = Event::new(Kind::RegistrationStarted, client).identifier(&wish.email.normalised);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await?;
     Ok(registration)
 }
@@ -134,7 +134,7 @@ async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Res
         roles: &[],
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(|| Error::new(Code::EmailTaken))?;
-    audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now);
     send_verification(app, &mut tx, &user, Some(&registration), now).await?;
     let proven = Proven {
         user: &user,

@@ -184,7 +184,7 @@ async fn give_up(app: &App, mail: &store::Due, reason: &str, report: &mut Report
     let event = Event::new(Kind::MailGivenUp, &client);
     let mut tx = app.db.begin().await?;
     store::give_up(&mut tx, mail.id, now, reason).await?;
-    audit::record(app, &mut tx, event.detail(json!({ "mail": mail.id, "kind": mail.kind })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "mail": mail.id, "kind": mail.kind })), now);
     tx.commit().await?;
     report.given_up += 1;
     count(app, "given_up");

@@ -236,7 +236,7 @@ pub async fn accept(
     let event = event(Kind::PasskeyRefused, client, bound, passkey.as_deref());
     let id = passkey.map(|passkey| passkey.id);
     let event = event.detail(json!({ "for": bound.name(), "reason": reason, "passkey": id }));
-    audit::record(app, tx, event, now).await?;
+    audit::record(app, tx, event, now);
     Ok(None)
 }
 
@@ -281,7 +281,7 @@ async fn cloned(
     let first = store::suspect(tx, passkey.id, now).await?;
     let event = event(Kind::PasskeyCloned, client, bound, Some(passkey));
     let event = event.detail(json!({ "for": bound.name(), "passkey": passkey.id, "name": passkey.name }));
-    audit::record(app, tx, event, now).await?;
+    audit::record(app, tx, event, now);
     if let (true, Some(user)) = (first, users::find_in(tx, passkey.user).await?) {
         let message = Message::PasskeyCloned(passkey.notice(client, now));
         mail::enqueue(app, tx, &user.email, &message, now).await?;

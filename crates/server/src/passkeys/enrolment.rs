@@ -86,7 +86,7 @@ pub async fn enrol(
         factors::first_codes(app, &mut tx, &By::owner(current, client), now).await?
     };
     let event = changed(current, client, Kind::PasskeyAdded, &passkey);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     let message = Message::PasskeyAdded(passkey.notice(client, now));
     mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
     mail::commit(app, tx).await?;
@@ -104,7 +104,7 @@ pub async fn rename(app: &App, current: &Current, client: &Client, id: RowId, na
     users::lock_factors(&mut tx, current.user.id).await?;
     let renamed = store::rename(&mut tx, current.user.id, id, name).await?;
     let passkey = renamed.ok_or_else(|| Error::new(Code::NotFound))?;
-    audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRenamed, &passkey), now).await?;
+    audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRenamed, &passkey), now);
     tx.commit().await?;
     Ok(passkey)
 }
@@ -127,7 +127,7 @@ pub async fn remove(app: &App, current: &Current, client: &Client, id: RowId) ->
     if !left {
         factors::leave(app, &mut tx, &By::owner(current, client), now).await?;
     }
-    audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRemoved, &passkey), now).await?;
+    audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRemoved, &passkey), now);
     let message = Message::PasskeyRemoved(passkey.notice(client, now));
     mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
     mail::commit(app, tx).await

@@ -127,7 +127,7 @@ pub async fn prove(app: &App, current: &Current, client: &Client, password: Pass
             let mut tx = app.db.begin().await?;
             let event = Event::new(Kind::ReauthenticationFailed, client);
             let event = event.user(current.user.id).session(current.session.id);
-            audit::record(app, &mut tx, event, now).await?;
+            audit::record(app, &mut tx, event, now);
             tx.commit().await?;
             Err(Error::new(Code::InvalidCredentials).with_detail("The password is wrong."))
         }
@@ -172,7 +172,7 @@ pub async fn change(
     }
     codes::kill_all(&mut tx, current.user.id).await?;
     let event = Event::new(Kind::PasswordChanged, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::enqueue(app, &mut tx, &current.user.email, &changed_message(client, now), now).await?;
     mail::commit(app, tx).await
 }

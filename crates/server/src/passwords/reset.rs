@@ -37,7 +37,7 @@ pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
         Some(user) => event.user(user.id),
         None => event.identifier(&email.normalised),
     };
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await
 }
 
@@ -75,7 +75,7 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     users::verify_email(app, &mut tx, user.id, now).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "password_reset", now).await?;
     codes::kill_all(&mut tx, user.id).await?;
-    audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now);
     mail::enqueue(app, &mut tx, &user.email, &changed_message(client, now), now).await?;
     mail::commit(app, tx).await?;
     limits::forgive(app, user.id, client).await;

@@ -157,7 +157,7 @@ pub async fn create(
     let view = key.view(now);
     let detail =
         json!({ "key": view.id, "name": view.name, "scopes": view.scopes, "expiresAt": view.expires_at });
-    audit::record(app, &mut tx, Event::new(Kind::ServiceKeyCreated, &client).detail(detail), now).await?;
+    audit::record(app, &mut tx, Event::new(Kind::ServiceKeyCreated, &client).detail(detail), now);
     tx.commit().await?;
     Ok((key, secret.expose()))
 }
@@ -180,7 +180,7 @@ pub async fn revoke(app: &App, id: RowId) -> Result<bool> {
     }
     let client = Client::local();
     let event = Event::new(Kind::ServiceKeyRevoked, &client).detail(json!({ "key": id }));
-    audit::record(app, &mut tx, event, now).await?;
+    audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     Ok(true)
 }

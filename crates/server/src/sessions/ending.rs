@@ -20,8 +20,7 @@ pub async fn log_out(app: &App, id: SessionId, client: &Client, now: Timestamp) 
             &mut tx,
             Event::new(Kind::LoggedOut, client).user(session.user_id).session(id),
             now,
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     Ok(())
@@ -38,7 +37,7 @@ pub async fn end_all(
     let mut tx = app.db.begin().await?;
     let revoked = revoke_all(app, &mut tx, current.user.id, except, "ended_by_owner", now).await?;
     let event = Event::new(Kind::SessionsRevoked, client).user(current.user.id).session(current.session.id);
-    audit::record(app, &mut tx, event.detail(json!({ "revoked": revoked })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "revoked": revoked })), now);
     tx.commit().await?;
     Ok(revoked)
 }
@@ -56,6 +55,6 @@ pub async fn end_one(app: &App, current: &Current, id: SessionId, client: &Clien
         return Err(not_found());
     }
     let event = Event::new(Kind::SessionsRevoked, client).user(current.user.id).session(id);
-    audit::record(app, &mut tx, event.detail(json!({ "revoked": 1 })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "revoked": 1 })), now);
     Ok(tx.commit().await?)
 }

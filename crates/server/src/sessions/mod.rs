@@ -205,7 +205,7 @@ async fn make_room(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     for session in live.iter().take(live.len() + 1 - limit) {
         revoke(app, tx, session.id, "session_limit", now).await?;
         let event = Event::new(Kind::SessionsRevoked, start.client).user(start.user.id).session(session.id);
-        audit::record(app, tx, event.detail(serde_json::json!({ "reason": "session_limit" })), now).await?;
+        audit::record(app, tx, event.detail(serde_json::json!({ "reason": "session_limit" })), now);
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ async fn not_current(
         Verdict::LateRetry if store::late_retry(&mut tx, id, session.generation).await? => {
             let successor = open(token, handover)?;
             let event = Event::new(Kind::RefreshRetriedLate, client).user(session.user_id).session(id);
-            audit::record(app, &mut tx, event, now).await?;
+            audit::record(app, &mut tx, event, now);
             tx.commit().await?;
             Ok(Refreshed(issue(app, session, &successor, now).await?))
         }
@@ -156,7 +156,7 @@ async fn reused(
         revoke(app, &mut tx, session.id, reason, now).await?;
     }
     let event = Event::new(Kind::RefreshTokenReused, client).user(session.user_id).session(session.id);
-    audit::record(app, &mut tx, event.detail(json!({ "allSessions": all })), now).await?;
+    audit::record(app, &mut tx, event.detail(json!({ "allSessions": all })), now);
     if let Some(user) = users::find_in(&mut tx, session.user_id).await? {
         let message = Message::RefreshTokenReused {
             at: now.rfc3339(),

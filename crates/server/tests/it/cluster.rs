@@ -1,4 +1,5 @@
 //! Several nodes, real processes, on a PostgreSQL server of the test's own.
+mod kills;
 mod line;
 mod revocation;
 
@@ -73,25 +74,6 @@ fn check(workers: &mut [Worker], node: &Server) {
     for worker in workers {
         worker.check(node);
     }
-}
-
-#[test]
-fn nodes_killed_one_after_the_other_under_a_mixed_load_lose_nothing_and_sign_nobody_out() {
-    let postgres = Postgres::start();
-    let place = place_on(&postgres.url());
-    let mut nodes: Vec<Server> = (0..3).map(|_| place.serve()).collect();
-    let mut workers = workers(&place, &nodes[0]);
-    for round in 0..9 {
-        let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
-        let victim = nodes.remove(round % 3);
-        work_while(&addresses, &mut workers, 200, || victim.kill());
-        check(&mut workers, &nodes[round % 2]);
-        nodes.push(place.serve());
-    }
-    for node in nodes {
-        assert_eq!(node.stop(), Some(0));
-    }
-    assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
 }
 
 #[test]

@@ -52,11 +52,12 @@ impl Worker {
     /// Does one thing; `None` when it was not acknowledged: the server is gone, or says that it cannot do it now.
     pub fn work(&mut self, server: &str) -> Option<()> {
         self.step += 1;
-        match self.step % 7 {
+        match self.step % 8 {
             0 | 3 => self.refresh(server),
             1 | 4 => self.rename(server),
             2 => self.sign_in(server),
             5 => self.sign_out(server),
+            6 => self.look(server),
             _ => self.forget_password(server),
         }
     }
@@ -92,6 +93,17 @@ impl Worker {
         let (status, answer) = acknowledged(server, "POST", "/api/v1/logout", &token, &json!({}))?;
         assert_eq!(status, 200, "{answer}");
         self.ended.push(token);
+        Some(())
+    }
+
+    fn look(&mut self, server: &str) -> Option<()> {
+        let (status, answer) = acknowledged(server, "GET", "/api/v1/me", &self.access, &Value::Null)?;
+        assert_eq!(status, 200, "{}: no honest client is signed out: {answer}", self.email);
+        // The last ones may still be accepted elsewhere, for a second at most.
+        let [earlier @ .., _, _] = self.ended.as_slice() else { return Some(()) };
+        let Some(token) = earlier.get(self.step as usize % earlier.len().max(1)) else { return Some(()) };
+        let (status, answer) = acknowledged(server, "GET", "/api/v1/me", token, &Value::Null)?;
+        assert_eq!(status, 401, "{}: a session that was ended stays ended: {answer}", self.email);
         Some(())
     }
 

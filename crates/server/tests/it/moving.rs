@@ -50,7 +50,7 @@ fn seed(place: &Place, users: u32, sessions: u32) {
     sqlite(place).execute_batch(&sql).unwrap();
 }
 
-/// Every table with its number of rows, on both sides, without the marks of the move.
+/// Every table with its number of rows, on both sides, without the marks of the move and the one event that tells of it.
 fn assert_same_counts(place: &Place, postgres: &Postgres) {
     let connection = sqlite(place);
     let sql = "select name from sqlite_schema where type = 'table' and name not like 'sqlite%' and name not like 'refinery%'";
@@ -59,11 +59,29 @@ fn assert_same_counts(place: &Place, postgres: &Postgres) {
         statement.query_map([], |row| row.get(0)).unwrap().map(|name| name.unwrap()).collect();
     assert!(names.len() > 8);
     for name in names {
-        let marks = if name == "meta" { "where name = 'secret_key'" } else { "" };
+        let marks = match name.as_str() {
+            "meta" => "where name = 'secret_key'",
+            "audit_events" => "where kind <> 'database_moved'",
+            _ => "",
+        };
         let sql = format!("select count(*) from {name} {marks}");
         let here: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
         assert_eq!(postgres.sql(&sql), here.to_string(), "{name}");
     }
+}
+
+/// Keeps the ends of the audit log elsewhere; returns where.
+fn note_the_log(place: &Place) -> String {
+    let anchor = place.run(&["audit", "verify", "--json"]).succeeds();
+    let file = place.path("anchor.json");
+    std::fs::write(&file, &anchor.out).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// What the target's audit log says of the move.
+fn tells_of_the_move(postgres: &Postgres) -> String {
+    postgres
+        .sql("select actor, chain, count(*) from audit_events where kind = 'database_moved' group by 1, 2")
 }
 
 /// The report of a run with this exit code.
@@ -94,6 +112,7 @@ fn finish(place: &Place, postgres: &Postgres) {
     assert!(moved["tables"].as_array().unwrap().iter().all(|table| table["hash"].is_string()), "{moved}");
     assert_same_counts(place, postgres);
     assert_eq!(report(&place.run(MOVE), 0)["state"], "moved", "once more does no harm");
+    assert_eq!(tells_of_the_move(postgres), "operator|main|1", "told once");
     place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("was moved to 127.0.0.1:");
     place.run(&["user", "list"]).fails_with("--undo-mark");
     place.run(&["doctor"]).fails_with("was moved to");
@@ -110,6 +129,7 @@ fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     for email in ["gone@example.com", "later@example.com"] {
         place.add_user(email);
     }
+    let anchor = note_the_log(&place);
     let key =
         place.run(&["service-key", "create", "--name", "billing", "--scope", "revocations", "--json"]).json();
     let pending = json!({ "email": "new@example.com", "password": PASSWORD });
@@ -155,7 +175,11 @@ fn a_server_is_moved_while_it_works_and_nobody_has_to_sign_in_again() {
     let (_, mails) = server.send("GET", "/dev/mailbox.json?to=new@example.com", "", &Value::Null);
     assert_eq!(mails["messages"].as_array().unwrap().len(), 1, "sealed mails can be opened: {mails}");
     server.sign_in(&Worker::email(0), PASSWORD);
-    assert!(place.run(&["audit", "verify"]).succeeds().out.contains("whole"));
+    let verify = ["audit", "verify", "--anchor", &anchor];
+    assert!(
+        place.run(&verify).succeeds().out.contains("whole"),
+        "what was noted before the move holds after it"
+    );
     server.stop();
     place.run(MOVE).fails_with("PostgreSQL already");
 }
@@ -226,10 +250,13 @@ fn killed_at_any_moment_it_goes_on_and_an_unfinished_copy_is_not_started_on() {
     let here: i64 = sqlite(&place).query_row(renamed, [], |row| row.get(0)).unwrap();
     assert!(here > 6 && postgres.sql(renamed) == here.to_string(), "{here}");
     // As if it had been killed between the two marks: neither side is started on, and the next run ends it.
+    assert_eq!(tells_of_the_move(&postgres), "operator|main|1");
     postgres.sql("update meta set name = 'moving_from' where name = 'moved_from'");
     on_target(&["user", "list"]).fails_with("not finished");
     place.run(&["user", "list"]).fails_with("was moved to");
     assert_eq!(report(&place.run(MOVE), 0)["state"], "moved");
+    assert_eq!(tells_of_the_move(&postgres), "operator|main|1", "of the run that ended it");
+    assert!(on_target(&["audit", "verify"]).succeeds().out.contains("whole"));
     assert!(on_target(&["user", "show", "ann@example.com"]).succeeds().out.contains("ann@example.com"));
 }
 

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// The mark of announcements that could not be sent.
 pub(super) const MARK: &str = "insert into meta (name, value) values ('announcements_missed', $1)
@@ -71,7 +71,7 @@ async fn hear(engine: &Postgres, redis: &Redis, bus: &Arc<Bus>, node: [u8; 8]) -
     // What was read while nobody listened may be outdated.
     bus.missed();
     let mut mark = engine.mark().await?;
-    let mut renewed = Instant::now();
+    let mut renewed = bus.monotonic();
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -93,8 +93,9 @@ async fn hear(engine: &Postgres, redis: &Redis, bus: &Arc<Bus>, node: [u8; 8]) -
                 let number = bus.beat(Channel::Redis);
                 let late = |_| away("a heartbeat was not taken in time".into());
                 let present = timeout(LIMIT, engine.mark()).await.map_err(late)??;
-                if present != mark || renewed.elapsed() >= RENEW {
-                    (mark, renewed) = (present, Instant::now());
+                let now = bus.monotonic();
+                if present != mark || now.saturating_sub(renewed) >= RENEW {
+                    (mark, renewed) = (present, now);
                     bus.missed();
                 }
                 redis.publish(&own, &number.to_string()).await.map_err(away)?;

@@ -8,7 +8,7 @@ mod sync;
 mod table;
 mod target;
 
-use super::{Db, DbError, Kind, Options, Result};
+use super::{Db, DbError, Kind, Options, Result, Statements, Tx};
 use crate::clock::Timestamp;
 pub use marks::{Moved, Standing};
 use source::Source;
@@ -160,8 +160,8 @@ impl Transfer {
         copied
     }
 
-    /// Copies what differs while nobody may write to the source, compares all of both sides, and only then marks them: first
-    /// the source, so that there is no moment in which both would be believed.
+    /// Copies what differs while nobody may write to the source, compares all of both sides, and only then marks the source.
+    /// After it comes [`Transfer::believe`]: so there is no moment in which both sides would be believed.
     pub async fn finish(
         &mut self,
         now: Timestamp,
@@ -176,9 +176,17 @@ impl Transfer {
             self.source.mark_moved(&self.tables, &moved.write())?;
         }
         self.source.run("commit")?;
-        self.target.replace(MOVING_FROM, MOVED_FROM, &self.id).await?;
-        self.state = State::Done;
         Ok(done)
+    }
+
+    /// Lets servers start on the target, from the commit of a transaction there on.
+    pub async fn believe(&self, tx: &mut Tx) -> Result<()> {
+        let sql = "delete from meta where name = $1 and value = $2";
+        if tx.execute(sql, &[MOVING_FROM.into(), (&self.id).into()]).await? != 1 {
+            return Err(refused(format!("another process works on the move into {}", self.to())));
+        }
+        let sql = "insert into meta (name, value) values ($1, $2)";
+        tx.execute(sql, &[MOVED_FROM.into(), (&self.id).into()]).await.map(drop)
     }
 }
 

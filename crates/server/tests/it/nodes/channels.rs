@@ -3,7 +3,9 @@ use super::redis::RedisServer;
 use crate::support::{Client, TestApp, TestNode, database as backend};
 use hallpass::bus::LIMIT;
 use hallpass::config::{Config, Secret};
-use serde_json::json;
+use hallpass::db::Statements;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 const ANN: &str = "ann@example.com";
 
@@ -92,6 +94,57 @@ async fn what_redis_did_not_take_from_one_node_is_found_by_the_others_within_the
     assert!(!cut_off.app.db.hears());
     hears(&server.app.db).await;
     assert_eq!(client.get("/api/v1/me").await.status, 200);
+}
+
+/// Whom a session check answers with.
+async fn name(client: &mut Client) -> Value {
+    let answer = client.get("/api/v1/me").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json["user"]["name"].clone()
+}
+
+/// Whom it answers with from memory. Whenever a heartbeat is late it asks the database instead.
+async fn name_from_memory(server: &TestApp, client: &mut Client) -> Value {
+    let remembered = async {
+        loop {
+            let before = server.app.db.statements();
+            let name = name(client).await;
+            if server.app.db.statements() == before {
+                return name;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT * 10, remembered).await.expect("it is remembered")
+}
+
+#[tokio::test]
+async fn what_only_redis_vouches_for_is_read_anew_every_minute() {
+    let redis = RedisServer::start();
+    let server = server_on(Some(&redis)).await;
+    let mut client = server.signed_in(ANN).await;
+    hears(&server.app.db).await;
+    // Beyond the time for which the sign-in's own announcement keeps from relying on anything.
+    server.clock.last_longer(Duration::from_secs(30));
+    assert_eq!(name_from_memory(&server, &mut client).await, Value::Null);
+    let mut former = Value::Null;
+    for present in ["Ann", "Bea", "Cleo"] {
+        // As by a commit that was held up for very long after its announcement: nobody is told any more.
+        let change = "update users set name = $1";
+        assert_eq!((&mut &server.app.db).execute(change, &[present.into()]).await.unwrap(), 1);
+        server.clock.last_longer(Duration::from_secs(15));
+        hears(&server.app.db).await;
+        let before = server.app.db.statements();
+        let answered = name(&mut client).await;
+        // Unless the heartbeat came late just then.
+        if server.app.db.statements() == before {
+            assert_eq!(answered, former, "not a minute yet");
+        }
+        server.clock.last_longer(Duration::from_secs(46));
+        hears(&server.app.db).await;
+        assert_eq!(name(&mut client).await, present, "from the database");
+        assert_eq!(name_from_memory(&server, &mut client).await, present);
+        former = present.into();
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A whole server on a real socket.
 use super::{TestApp, config_in};
+use hallpass::config::Config;
 use hallpass::server;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -14,11 +15,17 @@ pub struct Served {
 impl Served {
     /// With settings as a developer has them.
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With changed settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let test = TestApp::start_with(|config| {
             *config = config_in(&config.server.data_dir);
             config.server.listen = address;
+            change(config);
         })
         .await;
         let (stop, stopped) = watch::channel(false);
