@@ -13,6 +13,7 @@ pub mod db;
 pub mod error;
 pub mod feed;
 pub mod gates;
+pub mod geoip;
 pub mod hashing;
 pub mod ids;
 pub mod names;
