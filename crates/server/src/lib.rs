@@ -30,6 +30,7 @@ pub mod web;
 
 // ── ground: every feature may use these
 pub mod audit;
+pub mod devices;
 pub mod keys;
 pub mod limits;
 pub mod mail;
@@ -40,6 +41,7 @@ pub mod users;
 pub mod codes;
 pub mod emails;
 pub mod factors;
+pub mod known_devices;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
