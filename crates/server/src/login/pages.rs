@@ -14,8 +14,9 @@ use crate::web::page::{error_page, message, page};
 use crate::web::{Client, csrf};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::header::REFRESH;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 
@@ -91,10 +92,12 @@ fn admitted_page(app: &App, admitted: &Admitted) -> Result<Response> {
     match admitted {
         Admitted::SignedIn(done) => {
             let (cookies, _) = deliver(app, &done.issued, Delivery::Cookie, app.now());
-            let shown = match &app.config.login.after_link_url {
-                Some(url) => Redirect::to(url).into_response(),
-                None => message(app, StatusCode::OK, "You are signed in", "Go on in your application.")?,
-            };
+            let mut shown = message(app, StatusCode::OK, "You are signed in", "Go on in your application.")?;
+            // No redirect: browsers hold the targets of those against form-action, as if the form went there.
+            let url = app.config.login.after_link_url.as_ref().map(|url| format!("0; url={url}"));
+            if let Some(value) = url.and_then(|value| HeaderValue::try_from(value).ok()) {
+                shown.headers_mut().insert(REFRESH, value);
+            }
             Ok((cookies, shown).into_response())
         }
         Admitted::Wanted(wanted) if wanted.enrolment => {

@@ -1,6 +1,7 @@
 //! The pages behind mailed links, in a real browser without JavaScript.
 use crate::support::browser::Browser;
 use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp, config_in};
+use hallpass::config::Config;
 use hallpass::server;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -15,11 +16,16 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let test = TestApp::start_with(|config| {
             *config = config_in(&config.server.data_dir);
             config.server.listen = address;
+            change(config);
         })
         .await;
         let (stop, stopped) = watch::channel(false);
@@ -108,4 +114,38 @@ async fn show(browser: &Browser, name: &str) {
         let picture = data_encoding::BASE64.decode(browser.screenshot().await.as_bytes()).unwrap();
         std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_person_signs_in_by_a_mailed_link_and_the_code_of_an_app_in_a_browser_without_javascript() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let application = format!("http://{}/home", elsewhere.local_addr().unwrap());
+    let home = axum::Router::new().route("/home", axum::routing::get(async || "At home."));
+    let application_task = tokio::spawn(axum::serve(elsewhere, home).into_future());
+    let running = Served::start_with(|config| {
+        config.login.passwordless = true;
+        config.login.after_link_url = Some(application.clone());
+    })
+    .await;
+    let server = &running.test;
+    let mut ann = server.signed_in("ann@example.com").await;
+    let (app, _) = ann.set_up_totp(server).await;
+    server.advance(std::time::Duration::from_secs(60));
+    let browser = Browser::start(false).await;
+    server.client().post("/api/v1/login/email", json!({ "email": "ann@example.com" })).await;
+    let token = server.mailed_token("ann@example.com", "/sign-in").await;
+    browser.open(&format!("{}/sign-in?token={token}", server.app.public_url)).await;
+    browser.shows("Press the button to sign in here").await;
+    browser.press("button").await;
+    browser.shows("One more step").await;
+    browser.type_into("#otp", &app.wrong_code(server)).await;
+    browser.press("button").await;
+    browser.shows("The code is wrong").await;
+    browser.type_into("#otp", &app.code(server)).await;
+    browser.press("button").await;
+    // The browser goes on to the application, on another origin.
+    browser.shows("At home.").await;
+    application_task.abort();
+    browser.stop().await;
+    running.stop().await;
 }
