@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::{self, Event, EventView, Kind};
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
+use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::sessions::{self, Current, SessionView};
@@ -32,6 +33,8 @@ pub struct Export {
     factors: FactorsView,
     /// Live sessions.
     sessions: Vec<SessionView>,
+    /// Devices, the latest sign-in first.
+    devices: Vec<DeviceView>,
     /// Security log, newest first.
     events: Vec<EventView>,
 }
@@ -69,7 +72,8 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         user: current.user.view(),
         factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
-        events: audit::of_user(&app.db, current.user.id, None, EXPORTED_EVENTS).await?,
+        devices: known_devices::list(app, current).await?,
+        events: audit::of_user(app, current.user.id, None, EXPORTED_EVENTS).await?,
     })
 }
 
@@ -104,5 +108,5 @@ pub async fn events(
     before: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<EventView>> {
-    audit::of_user(&app.db, current.user.id, before, limit).await
+    audit::of_user(app, current.user.id, before, limit).await
 }
