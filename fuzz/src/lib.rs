@@ -10,7 +10,7 @@ mod tokens;
 mod web;
 
 pub use passwords::password_hash;
-pub use proxies::{forwarded, known_device, proxy_protocol};
+pub use proxies::{forwarded, proxy_protocol};
 pub use secrets::{link_token, refresh_token, sealed, typed};
 pub use services::service;
 pub use settings::config;

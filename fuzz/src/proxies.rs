@@ -3,8 +3,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use hallpass::config::{ForwardedHeader, Server};
 use hallpass::proxies::Proxies;
 use hallpass::proxy_protocol::address;
-use hallpass_crypto::device::KnownDevice;
-use hallpass_crypto::ring::{KeyRing, Purpose};
 use std::net::{IpAddr, SocketAddr};
 
 const PROXY: &str = "10.0.0.5";
@@ -55,19 +53,5 @@ pub fn proxy_protocol(data: &[u8]) {
     if let Ok(client) = address(&whole, peer) {
         assert!(client == peer || whole.len() >= 16 + 12);
         assert_eq!(address(&whole, peer), Ok(client));
-    }
-}
-
-/// What parses as a known device is written back as it came, and knows nobody unless the server signed it.
-pub fn known_device(data: &[u8]) {
-    let keys = KeyRing::new(&[7; 32], &[]).expect("a ring").derive(Purpose::Device);
-    let text = format!("hp_dv_{}", crate::text(data));
-    for text in [text.as_str(), crate::text(data)] {
-        if let Some(device) = KnownDevice::parse(text) {
-            assert_eq!(device.expose(), text);
-            assert!(!device.knows(&keys, &[1; 16]) && device.clone().genuine(&keys).is_none());
-            let signed = device.with(&keys, &[1; 16]);
-            assert!(signed.knows(&keys, &[1; 16]) && !signed.knows(&keys, &[2; 16]));
-        }
     }
 }

@@ -5,8 +5,6 @@
 pub mod code;
 /// Signed CSRF tokens bound to one session.
 pub mod csrf;
-/// Known devices: signed cookies without authority.
-pub mod device;
 /// SHA-256, HMAC-SHA-256, HKDF-SHA-256 and constant-time comparison.
 pub mod digest;
 /// Signing and verifying keys, parsed once, and their JSON Web Key form.

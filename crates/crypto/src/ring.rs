@@ -37,8 +37,6 @@ pub enum Purpose {
     Code,
     /// Identifiers that are written to logs or counted in limits without being readable.
     Identifier,
-    /// Known-device cookies.
-    Device,
     /// Registrations that are not yet proven.
     Registration,
     /// The head of the audit log.
@@ -58,7 +56,6 @@ impl Purpose {
             Self::Csrf => b"csrf",
             Self::Code => b"code",
             Self::Identifier => b"identifier",
-            Self::Device => b"device",
             Self::Registration => b"registration",
             Self::Audit => b"audit",
             Self::Check => b"check",
@@ -171,13 +168,12 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 9] = [
+    const ALL: [Purpose; 8] = [
         Purpose::RefreshMac,
         Purpose::Seal,
         Purpose::Csrf,
         Purpose::Code,
         Purpose::Identifier,
-        Purpose::Device,
         Purpose::Registration,
         Purpose::Audit,
         Purpose::Check,

@@ -33,13 +33,15 @@ pub enum Kind {
     ServiceKey,
     /// An invitation.
     Invitation,
-    /// A known device; carries no authority.
+    /// A known device; opens nothing by itself.
     Device,
+    /// The link that says that a sign-in was somebody else's.
+    NotMe,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::VerifyLink,
         Self::ResetLink,
         Self::EmailChange,
@@ -51,6 +53,7 @@ impl Kind {
         Self::ServiceKey,
         Self::Invitation,
         Self::Device,
+        Self::NotMe,
     ];
 
     /// The prefix, without the underscore that follows it.
@@ -67,6 +70,7 @@ impl Kind {
             Self::ServiceKey => "hp_sk",
             Self::Invitation => "hp_in",
             Self::Device => "hp_dv",
+            Self::NotMe => "hp_nm",
         }
     }
 }

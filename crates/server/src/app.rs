@@ -6,6 +6,7 @@ use crate::counters::Counters;
 use crate::db::Db;
 use crate::feed::Feed;
 use crate::gates::Gates;
+use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::ids::Sequence;
 use crate::presence::Presence;
@@ -32,8 +33,6 @@ pub struct Secrets {
     pub csrf: Keys,
     /// Mailed codes.
     pub codes: Keys,
-    /// Cookies of known devices.
-    pub devices: Keys,
     /// The head of the audit log.
     pub audit: Keys,
     /// Unknown identifiers in the audit log and in limits.
@@ -55,7 +54,6 @@ impl Secrets {
             refresh: ring.derive(Purpose::RefreshMac),
             csrf: ring.derive(Purpose::Csrf),
             codes: ring.derive(Purpose::Code),
-            devices: ring.derive(Purpose::Device),
             audit: ring.derive(Purpose::Audit),
             identifiers: ring.derive(Purpose::Identifier),
             passkeys: ring.derive(Purpose::Passkey),
@@ -98,6 +96,8 @@ pub struct Inner {
     pub redis: Option<Arc<Redis>>,
     /// Attempts that are being verified.
     pub gates: Gates,
+    /// From where people come.
+    pub places: Places,
     /// Streams to other services.
     pub feed: Arc<Feed>,
     /// Whom to believe about the client's address.
@@ -138,12 +138,14 @@ pub struct Parts {
     pub templates: Templates,
     /// The Redis that nodes share.
     pub redis: Option<Arc<Redis>>,
+    /// From where people come.
+    pub places: Places,
 }
 
 impl App {
     /// Puts the parts together; signing keys are loaded by `keys::load`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, db, clock, random, ring, hashing, templates, redis } = parts;
+        let Parts { config, db, clock, random, ring, hashing, templates, redis, places } = parts;
         let request_prefix = u64::from_be_bytes(bytes(&*random));
         Self(Arc::new(Inner {
             public_url: config.public_url(),
@@ -164,6 +166,7 @@ impl App {
             counters: Counters::default(),
             redis,
             gates: Gates::default(),
+            places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
             ids: Sequence::default(),

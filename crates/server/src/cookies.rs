@@ -18,7 +18,7 @@ pub enum Cookie {
     Csrf,
     /// Proves which client registered: HttpOnly, SameSite=Lax.
     Registration,
-    /// A known device, without authority: HttpOnly, SameSite=Lax.
+    /// The secret of a device on which somebody has signed in: HttpOnly, SameSite=Lax.
     Device,
     /// A sign-in that is under way: HttpOnly, SameSite=Lax.
     Attempt,

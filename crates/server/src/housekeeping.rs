@@ -2,6 +2,7 @@
 use crate::app::App;
 use crate::audit::{self, Anchor, Event, Kind};
 use crate::codes;
+use crate::devices;
 use crate::error::Result;
 use crate::factors;
 use crate::keys;
@@ -90,6 +91,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + login::purge(&mut tx, before).await?
             + factors::purge(&mut tx, before).await?
             + limits::purge(&mut tx, app.now()).await?
+            + devices::purge(&mut tx, now).await?
             + mail::purge(&mut tx, before).await?
             + passkeys::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?

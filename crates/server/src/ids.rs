@@ -87,6 +87,8 @@ id!(
     UserId,
     /// One sign-in on one device; also the refresh-token family.
     SessionId,
+    /// A device as one person's.
+    DeviceId,
     /// Any other row.
     RowId
 );

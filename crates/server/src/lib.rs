@@ -13,6 +13,7 @@ pub mod db;
 pub mod error;
 pub mod feed;
 pub mod gates;
+pub mod geoip;
 pub mod hashing;
 pub mod ids;
 pub mod names;
@@ -29,6 +30,7 @@ pub mod web;
 
 // ── ground: every feature may use these
 pub mod audit;
+pub mod devices;
 pub mod keys;
 pub mod limits;
 pub mod mail;
@@ -39,6 +41,7 @@ pub mod users;
 pub mod codes;
 pub mod emails;
 pub mod factors;
+pub mod known_devices;
 pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;

@@ -1,7 +1,9 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
 use crate::error::Code;
-use crate::{account, emails, factors, health, keys, login, passkeys, passwords, services, sessions};
+use crate::{
+    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -45,6 +47,7 @@ pub fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(about())
         .merge(login::routes())
         .merge(sessions::routes())
+        .merge(known_devices::routes())
         .merge(account::routes())
         .merge(passkeys::routes())
         .merge(passwords::routes())

@@ -2,9 +2,10 @@
 use crate::app::App;
 use crate::error::{Code, Error};
 use crate::openapi;
+use crate::web::client::DEVICE_TOKEN;
 use crate::web::csrf::is_allowed_origin;
 use crate::web::layer::around;
-use crate::{emails, login, mail, passwords};
+use crate::{emails, known_devices, login, mail, passwords};
 use axum::Router;
 use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -22,6 +23,7 @@ pub fn router(app: &App) -> Router {
     api.merge(login::page_routes())
         .merge(passwords::page_routes())
         .merge(emails::page_routes())
+        .merge(known_devices::page_routes())
         .merge(mail::routes())
         .merge(openapi::routes(&document))
         .route("/assets/page.css", get(stylesheet))
@@ -51,6 +53,7 @@ fn cors(app: &App) -> CorsLayer {
             AUTHORIZATION,
             CONTENT_TYPE,
             HeaderName::from_static("x-csrf-token"),
+            DEVICE_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers([

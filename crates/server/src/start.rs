@@ -4,6 +4,7 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, check_production};
 use crate::db::{Db, Standing, sqlite_path};
+use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::keys;
 use crate::mail;
@@ -53,7 +54,9 @@ pub async fn start(
         secret_key::require_private_data(&config).map_err(StartError::one)?;
     }
     let key_is_new = lacks_key(&config);
-    let app = open(config, clock, random, migrate).await?;
+    let places = Places::open(config.geoip.database.as_deref());
+    let places = places.map_err(|problem| StartError::one(format!("geoip.database: {problem}")))?;
+    let app = open(config, clock, random, migrate, places).await?;
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
     keys::maintain(&app).await.map_err(StartError::one)?;
@@ -84,7 +87,8 @@ pub async fn open_existing(
         )));
     }
     let key_is_new = lacks_key(&config);
-    let app = open(config, clock, random, false).await?;
+    // Commands name no places.
+    let app = open(config, clock, random, false, Places::default()).await?;
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
     Ok(app)
@@ -139,6 +143,7 @@ async fn open(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     migrate: bool,
+    places: Places,
 ) -> Result<App, StartError> {
     if config.embedded() {
         secret_key::make_data_dir(&config).map_err(StartError::one)?;
@@ -155,5 +160,5 @@ async fn open(
     let ring = secret_key::ring(&config, &*random).map_err(StartError::one)?;
     let hashing = Hashing::start(&config)
         .map_err(|error| StartError::one(format!("cannot start the hashing threads: {error}")))?;
-    Ok(App::new(Parts { config, db, clock, random, ring, hashing, templates, redis }))
+    Ok(App::new(Parts { config, db, clock, random, ring, hashing, templates, redis, places }))
 }

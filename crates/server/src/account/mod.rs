@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::{self, Event, EventView, Kind};
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
+use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::passkeys::{self, Passkey, PasskeyView};
@@ -35,6 +36,8 @@ pub struct Export {
     sessions: Vec<SessionView>,
     /// Passkeys, oldest first.
     passkeys: Vec<PasskeyView>,
+    /// Devices, the latest sign-in first.
+    devices: Vec<DeviceView>,
     /// Security log, newest first.
     events: Vec<EventView>,
 }
@@ -73,7 +76,8 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
         passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
-        events: audit::of_user(&app.db, current.user.id, None, EXPORTED_EVENTS).await?,
+        devices: known_devices::list(app, current).await?,
+        events: audit::of_user(app, current.user.id, None, EXPORTED_EVENTS).await?,
     })
 }
 
@@ -108,5 +112,5 @@ pub async fn events(
     before: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<EventView>> {
-    audit::of_user(&app.db, current.user.id, before, limit).await
+    audit::of_user(app, current.user.id, before, limit).await
 }

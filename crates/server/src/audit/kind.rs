@@ -81,6 +81,14 @@ pub enum Kind {
     CodeFailed,
     /// A call by cookie came without the session's CSRF token.
     CsrfFailed,
+    /// A first sign-in on a device.
+    DeviceAdded,
+    /// A device may do without the second factor for a while.
+    DeviceTrusted,
+    /// Devices were made unknown by their owner.
+    DevicesForgotten,
+    /// The owner of the mailbox said that a sign-in was somebody else's.
+    SignInDisowned,
     /// A new signing key was made.
     SigningKeyCreated,
     /// A signing key was removed: nothing that it signed is taken any more.
@@ -109,7 +117,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 55] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -149,6 +157,10 @@ impl Kind {
         Self::PasskeyCloned,
         Self::CodeFailed,
         Self::CsrfFailed,
+        Self::DeviceAdded,
+        Self::DeviceTrusted,
+        Self::DevicesForgotten,
+        Self::SignInDisowned,
         Self::SigningKeyCreated,
         Self::SigningKeyRemoved,
         Self::ServiceKeyCreated,
@@ -205,6 +217,10 @@ impl Kind {
             Self::PasskeyCloned => "passkey_cloned",
             Self::CodeFailed => "code_failed",
             Self::CsrfFailed => "csrf_failed",
+            Self::DeviceAdded => "device_added",
+            Self::DeviceTrusted => "device_trusted",
+            Self::DevicesForgotten => "devices_forgotten",
+            Self::SignInDisowned => "sign_in_disowned",
             Self::SigningKeyCreated => "signing_key_created",
             Self::SigningKeyRemoved => "signing_key_removed",
             Self::ServiceKeyCreated => "service_key_created",

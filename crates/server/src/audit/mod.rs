@@ -18,6 +18,7 @@ use crate::app::{App, Inner};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Statements, Tx};
 use crate::error::Result;
+use crate::geoip::Place;
 use crate::ids::{RowId, SessionId, UserId};
 use crate::web::Client;
 use crate::web::client::Caller;
@@ -205,6 +206,9 @@ pub struct EventView {
     pub session_id: Option<String>,
     /// From which address.
     pub ip: Option<String>,
+    /// Where that is, if the server can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// With which program.
     pub user_agent: Option<String>,
     /// Further facts.
@@ -214,11 +218,10 @@ pub struct EventView {
 }
 
 /// A user's events, newest first, at most `limit`, older than the cursor.
-pub async fn of_user(
-    mut db: impl Statements,
-    user: UserId,
-    before: Option<RowId>,
-    limit: i64,
-) -> Result<Vec<EventView>> {
-    Ok(store::of_user(&mut db, user, before, limit).await?)
+pub async fn of_user(app: &Inner, user: UserId, before: Option<RowId>, limit: i64) -> Result<Vec<EventView>> {
+    let mut events = store::of_user(&mut &app.db, user, before, limit).await?;
+    for event in &mut events {
+        event.place = event.ip.as_deref().and_then(|ip| app.places.of_text(ip));
+    }
+    Ok(events)
 }

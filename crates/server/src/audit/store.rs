@@ -250,6 +250,7 @@ fn view(mut row: Row) -> Result<EventView, DbError> {
         result: row.text()?,
         session_id: row.maybe_text()?,
         ip: row.maybe_text()?,
+        place: None,
         user_agent: row.maybe_text()?,
         detail: row.maybe_text()?.and_then(|text| serde_json::from_str(&text).ok()),
     })

@@ -110,6 +110,7 @@ impl Doctor {
         }
         probes::clock(config, report);
         servers::proxy(config, report);
+        probes::places(config, report);
         runtime()?.block_on(async {
             if config.embedded() {
                 probes::database(config, report).await;

@@ -6,6 +6,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::db::{self, Db, Done, Options, Progress, Transfer};
+use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::random::bytes;
 use crate::secret_key;
@@ -127,6 +128,7 @@ fn on(db: Db, config: &Config) -> Result<App, Failure> {
         ring: secret_key::ring(config, &*random)?,
         hashing: Hashing::start(config)?,
         templates: Templates::load(None)?,
+        places: Places::default(),
         redis: None,
         config: config.clone(),
         db,

@@ -4,6 +4,7 @@ use super::{lock, machine, out};
 use crate::clock::{Clock, SystemClock, micros};
 use crate::config::Config;
 use crate::db::{Db, sqlite_path};
+use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::random::{SystemRandom, bytes};
 use crate::templates::Templates;
@@ -179,6 +180,20 @@ pub(super) async fn key_problem(config: &Config, db: &Db) -> Option<String> {
     let text =
         "this is not the secret key that the database was made with; restore the former key, or name it in";
     Some(format!("keys.secret_key: {text} keys.previous_secret_keys to change over"))
+}
+
+/// The file of places, if one is configured: all of it, which a start does not take the time for.
+pub(super) fn places(config: &Config, report: &mut Report) {
+    let Some(file) = &config.geoip.database else { return };
+    let shown = file.display();
+    let places = match Places::open(Some(file)) {
+        Ok(places) => places,
+        Err(problem) => return report.fail("places", format!("geoip.database: {problem}")),
+    };
+    match places.examine() {
+        Ok(kind) => report.ok("places", format!("{shown} ({})", kind.unwrap_or_default())),
+        Err(problem) => report.fail("places", format!("geoip.database: {problem}")),
+    }
 }
 
 /// How long one password hash takes on this machine.

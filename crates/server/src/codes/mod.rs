@@ -25,6 +25,8 @@ pub enum Purpose {
     UndoEmailChange,
     /// Proves identity again in a session, by code only.
     Reauthenticate,
+    /// Says that a sign-in was somebody else's.
+    DisownSignIn,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Self::ChangeEmail => "change_email",
             Self::UndoEmailChange => "undo_email_change",
             Self::Reauthenticate => "reauthenticate",
+            Self::DisownSignIn => "disown_sign_in",
         }
     }
 
@@ -48,9 +51,14 @@ impl Purpose {
             Self::UndoEmailChange => Kind::EmailUndo,
             // Nobody gets the link, only the code.
             Self::Reauthenticate => Kind::Attempt,
+            Self::DisownSignIn => Kind::NotMe,
         }
     }
 }
+
+/// The purposes whose links give an account back to the owner of its former mailbox. They do not die of what whoever
+/// took the account over can do: change the password or the address, sign in again.
+const RETURNS: [Purpose; 2] = [Purpose::UndoEmailChange, Purpose::DisownSignIn];
 
 /// A secret to be issued.
 pub struct Issue<'a> {
@@ -81,8 +89,7 @@ pub struct Found {
 }
 
 /// Issues a secret; earlier ones of the same purpose and user die, but their wrong tries stay counted. Links that
-/// undo a change of address do not die: whoever took an account over could otherwise kill the owner's with another
-/// change.
+/// give an account back do not die: whoever took it over could otherwise kill the owner's by doing the same again.
 pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) -> Result<Opaque> {
     let secret = Opaque::mint(issue.purpose.kind(), app.random_bytes());
     let id = RowId(app.new_id(now));
@@ -90,7 +97,7 @@ pub async fn issue(app: &Inner, tx: &mut Tx, issue: &Issue<'_>, now: Timestamp) 
     let whose = issue.user.map_or_else(|| id.to_string(), |user| user.to_string());
     tx.lock(&format!("codes/{}/{whose}", issue.purpose.name())).await?;
     let failed_tries = store::failed_tries(tx, issue.user, issue.purpose.name(), now).await?;
-    if issue.purpose != Purpose::UndoEmailChange {
+    if !RETURNS.contains(&issue.purpose) {
         store::kill_purpose(tx, issue.user, issue.purpose.name()).await?;
     }
     let row = store::NewSecret {
@@ -151,14 +158,20 @@ pub async fn try_code(
     Ok(right.then_some(found))
 }
 
-/// Kills every secret of a user but those that undo a change of address: a changed credential voids them.
+/// Kills every secret of a user but those that give the account back: a changed credential voids them.
 pub async fn kill_all(tx: &mut Tx, user: UserId) -> Result<()> {
-    Ok(store::kill_all(tx, user, Purpose::UndoEmailChange.name()).await?)
+    Ok(store::kill_all(tx, user, RETURNS.map(Purpose::name)).await?)
 }
 
-/// Kills the undo links that were issued after one that was used: the changes they would restore are undone too.
-pub async fn kill_later_undos(tx: &mut Tx, used: &Found) -> Result<()> {
-    Ok(store::kill_later(tx, used.user, Purpose::UndoEmailChange.name(), used.id).await?)
+/// Kills the links to give the account back that were issued after one that was used: by then it was somebody else's,
+/// and so perhaps the mailbox they went to.
+pub async fn kill_later_returns(tx: &mut Tx, used: &Found) -> Result<()> {
+    Ok(store::kill_later(tx, used.user, RETURNS.map(Purpose::name), used.id).await?)
+}
+
+/// How many secrets of a purpose a user was issued since an instant and has not used.
+pub async fn issued_since(tx: &mut Tx, purpose: Purpose, user: UserId, since: Timestamp) -> Result<i64> {
+    Ok(store::issued_since(tx, purpose.name(), user, since).await?)
 }
 
 /// Digest of the client's secret that a live secret of this purpose was issued with.

@@ -109,11 +109,11 @@ pub(super) async fn client_of(
 pub(super) async fn kill_later(
     db: &mut impl Statements,
     user: UserId,
-    purpose: &str,
+    [one, other]: [&str; 2],
     id: RowId,
 ) -> Result<()> {
-    let sql = "delete from one_time_secrets where user_id = $1 and purpose = $2 and id > $3";
-    db.execute(sql, &[user.into(), purpose.into(), id.into()]).await.map(drop)
+    let sql = "delete from one_time_secrets where user_id = $1 and purpose in ($2, $3) and id > $4";
+    db.execute(sql, &[user.into(), one.into(), other.into(), id.into()]).await.map(drop)
 }
 
 pub(super) async fn kill_purpose(
@@ -125,9 +125,21 @@ pub(super) async fn kill_purpose(
     db.execute(sql, &[user.into(), purpose.into()]).await.map(drop)
 }
 
-pub(super) async fn kill_all(db: &mut impl Statements, user: UserId, but: &str) -> Result<()> {
-    let sql = "delete from one_time_secrets where user_id = $1 and purpose <> $2";
-    db.execute(sql, &[user.into(), but.into()]).await.map(drop)
+pub(super) async fn kill_all(db: &mut impl Statements, user: UserId, [but, nor]: [&str; 2]) -> Result<()> {
+    let sql = "delete from one_time_secrets where user_id = $1 and purpose not in ($2, $3)";
+    db.execute(sql, &[user.into(), but.into(), nor.into()]).await.map(drop)
+}
+
+pub(super) async fn issued_since(
+    db: &mut impl Statements,
+    purpose: &str,
+    user: UserId,
+    since: Timestamp,
+) -> Result<i64> {
+    let sql = "select count(*) from one_time_secrets
+         where user_id = $1 and purpose = $2 and used_at is null and created_at > $3";
+    let row = db.query_opt(sql, &[user.into(), purpose.into(), since.into()]).await?;
+    row.map_or(Ok(0), |mut row| row.int())
 }
 
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {

@@ -211,6 +211,8 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     between("sessions.handover_window", sessions.handover_window, 0, 60, "0 and 60s");
     between("sessions.leeway", sessions.leeway, 0, 120, "0 and 120s");
     between("sessions.reauthentication_window", sessions.reauthentication_window, 1, 86_400, "1s and 24h");
+    let remember = config.factors.remember_device;
+    between("factors.remember_device", remember, 0, 400 * 86_400, "0 and 400d");
     let codes = &config.codes;
     between("codes.verify_link_ttl", codes.verify_link_ttl, 1, 86_400, "1s and 24h");
     between("codes.verify_code_ttl", codes.verify_code_ttl, 1, 86_400, "1s and 24h");
@@ -268,7 +270,12 @@ fn mail(config: &Config, problems: &mut Vec<ConfigError>) {
         let text = format!("\"{}\" is not a sender such as Example <no-reply@example.com>", mail.from);
         problems.push(ConfigError::new("mail.from", text));
     }
-    for (path, file) in [("mail.templates_dir", &mail.templates_dir), ("mail.ca_file", &mail.ca_file)] {
+    let files = [
+        ("mail.templates_dir", &mail.templates_dir),
+        ("mail.ca_file", &mail.ca_file),
+        ("geoip.database", &config.geoip.database),
+    ];
+    for (path, file) in files {
         if let Some(file) = file
             && !file.exists()
         {

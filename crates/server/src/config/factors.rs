@@ -58,11 +58,25 @@ pub enum FactorPolicy {
 }
 
 /// Second factors: authenticator apps, recovery codes, passkeys.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Factors {
     /// Whether users have second factors.
     pub policy: FactorPolicy,
     /// Roles whose holders need a second factor, whatever `policy` says for others; only with `policy = "optional"`.
     pub required_roles: Vec<String>,
+    /// How long a device that its owner asked to remember may sign in without the second factor; `0` never.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub remember_device: Duration,
+}
+
+impl Default for Factors {
+    fn default() -> Self {
+        Self {
+            policy: FactorPolicy::default(),
+            required_roles: Vec::new(),
+            remember_device: Duration::from_secs(30 * 86_400),
+        }
+    }
 }

@@ -136,6 +136,9 @@ fn strict_defaults(config: &mut Config, raw: &config::Config) {
     if unset("sessions.late_retry") {
         config.sessions.late_retry = false;
     }
+    if unset("factors.remember_device") {
+        config.factors.remember_device = Duration::ZERO;
+    }
     if unset("passwords.min_length") {
         config.passwords.min_length = 15;
     }

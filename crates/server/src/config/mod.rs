@@ -2,6 +2,7 @@
 mod aliases;
 mod check;
 mod database;
+mod devices;
 mod factors;
 mod load;
 mod passkeys;
@@ -12,6 +13,7 @@ mod values;
 
 pub use check::check_production;
 pub use database::{Database, Redis};
+pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
 pub use load::{Sources, load};
 pub use passkeys::Passkeys;
@@ -33,7 +35,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `default`, or `strict` for ASVS 5.0 level 3: shorter lifetimes, no late retry, 15-character passwords, strong hashing.
+    /// `default`, or `strict` for ASVS 5.0 level 3: shorter lifetimes, no late retry, no remembered devices, 15-character passwords, strong hashing.
     pub profile: Profile,
     /// Where the server listens and how it is reached.
     pub server: Server,
@@ -59,6 +61,10 @@ pub struct Config {
     pub codes: Codes,
     /// Outgoing mail.
     pub mail: Mail,
+    /// Mails about what happens to an account.
+    pub notices: Notices,
+    /// From where people come, by their address.
+    pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
     /// Logs and metrics.

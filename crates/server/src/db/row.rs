@@ -1,7 +1,7 @@
 //! What crosses the adapter: parameters in, cells out.
 use super::{DbError, Kind};
 use crate::clock::Timestamp;
-use crate::ids::{RowId, SessionId, UserId};
+use crate::ids::{DeviceId, RowId, SessionId, UserId};
 
 /// A bound parameter. A null keeps its type, since PostgreSQL wants to know it.
 #[derive(Clone, Debug)]
@@ -100,6 +100,18 @@ impl From<SessionId> for Value<'_> {
 
 impl From<Option<SessionId>> for Value<'_> {
     fn from(value: Option<SessionId>) -> Self {
+        Self::Text(value.map(|id| id.to_string().into()))
+    }
+}
+
+impl From<DeviceId> for Value<'_> {
+    fn from(value: DeviceId) -> Self {
+        Self::Text(Some(value.to_string().into()))
+    }
+}
+
+impl From<Option<DeviceId>> for Value<'_> {
+    fn from(value: Option<DeviceId>) -> Self {
         Self::Text(value.map(|id| id.to_string().into()))
     }
 }
@@ -215,6 +227,17 @@ impl Row {
     pub fn session_id(&mut self) -> Result<SessionId> {
         let text = self.text()?;
         SessionId::parse(&text).ok_or_else(|| self.mismatch("an id"))
+    }
+
+    /// The next column as a device's id.
+    pub fn device_id(&mut self) -> Result<DeviceId> {
+        self.maybe_device_id()?.ok_or_else(|| self.mismatch("an id"))
+    }
+
+    /// The next column as a device's id or null.
+    pub fn maybe_device_id(&mut self) -> Result<Option<DeviceId>> {
+        let text = self.maybe_text()?;
+        text.map(|text| DeviceId::parse(&text).ok_or_else(|| self.mismatch("an id"))).transpose()
     }
 
     /// The next column as another row's id.

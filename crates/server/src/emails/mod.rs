@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::codes::{self, Issue, Purpose};
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::limits;
@@ -104,9 +105,11 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     if !users::change_email(app, &mut tx, found.user, &old, now).await? {
         return Err(invalid());
     }
+    // Whoever changed the address was signed in on one of them.
+    devices::forget_all(&mut tx, found.user, None).await?;
     let revoked = sessions::revoke_all(app, &mut tx, found.user, None, "email_change_undone", now).await?;
     codes::kill_all(&mut tx, found.user).await?;
-    codes::kill_later_undos(&mut tx, &found).await?;
+    codes::kill_later_returns(&mut tx, &found).await?;
     let issue = Issue {
         purpose: Purpose::ResetPassword,
         user: Some(found.user),

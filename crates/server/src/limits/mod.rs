@@ -5,15 +5,13 @@
 //! answer to a limited call is the same for known and unknown accounts. What each limit is, is told in
 //! `docs/decisions/limits.md`.
 mod counts;
-mod devices;
 mod store;
-
-pub use devices::{knows_device, remember_device};
 
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::counters::{self, Charge, Key, Refused, Rule};
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::gates::Place;
 use crate::ids::{SessionId, UserId};
@@ -132,7 +130,7 @@ pub async fn reserve(
     if !app.config.limits.enabled {
         return Ok(Reservation { rows: Vec::new(), sums: Vec::new(), _places: Vec::new(), before: 0 });
     }
-    let (rows, sums) = charges(app, budget, subject, client);
+    let (rows, sums) = charges(app, budget, subject, client).await?;
     let all: Vec<Charge> = rows.iter().chain(&sums).copied().collect();
     let limits = &app.config.limits;
     let mut places = Vec::new();
@@ -150,18 +148,29 @@ pub async fn reserve(
 }
 
 /// The counts that a failure goes to.
-fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -> (Vec<Charge>, Vec<Charge>) {
+async fn charges(
+    app: &Inner,
+    budget: Budget,
+    subject: Subject<'_>,
+    client: &Client,
+) -> Result<(Vec<Charge>, Vec<Charge>)> {
     let limits = &app.config.limits;
     let growing = |key, free| Charge { key, rule: Rule::Growing { free, longest: limits.longest_wait } };
     let alone = |scope, name: &str| {
         (vec![growing(budget.key(app, scope, name), limits.account_failures)], Vec::new())
     };
+    // Asked for an account that does not exist as well, so that the work does not tell.
+    let device = match subject {
+        Subject::Session(_) | Subject::Nobody => None,
+        Subject::User(id) => devices::recognise(app, &app.db, client, Some(id)).await?,
+        Subject::Identifier(_) => devices::recognise(app, &app.db, client, None).await?,
+    };
     let name = match subject {
-        Subject::Nobody => return (Vec::new(), vec![of_network(app, budget, client)]),
+        Subject::Nobody => return Ok((Vec::new(), vec![of_network(app, budget, client)])),
         // Who is in already has a count of its own as well.
-        Subject::Session(id) => return alone("session", &id.to_string()),
-        Subject::User(id) => match devices::known_device(app, client, id) {
-            Some(device) => return alone("device", &format!("{id}/{device}")),
+        Subject::Session(id) => return Ok(alone("session", &id.to_string())),
+        Subject::User(id) => match device {
+            Some(device) => return Ok(alone("device", &format!("{id}/{}", device.id))),
             None => id.to_string(),
         },
         Subject::Identifier(text) => text.to_owned(),
@@ -169,7 +178,7 @@ fn charges(app: &Inner, budget: Budget, subject: Subject<'_>, client: &Client) -
     let [both, anywhere] = account_keys(app, budget, &name, &client.network());
     let rows =
         vec![growing(both, limits.account_failures), growing(anywhere, limits.account_failures_anywhere)];
-    (rows, vec![of_network(app, budget, client)])
+    Ok((rows, vec![of_network(app, budget, client)]))
 }
 
 /// The count of failures of a network.

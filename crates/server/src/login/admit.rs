@@ -7,9 +7,10 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::codes;
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::factors;
-use crate::limits;
+use crate::known_devices;
 use crate::mail::{self, Message};
 use crate::sessions::{self, Delivery, EMAIL_OTP, Issued, Start, amr, device};
 use crate::users::{self, Factor, User};
@@ -77,15 +78,16 @@ pub(super) async fn admit(
     proven: &Proven<'_>,
     now: Timestamp,
 ) -> Result<Option<Admitted>> {
-    match policy::missing(facts(app, proven)) {
+    match policy::missing(facts(app, tx, proven, now).await?) {
         None => begin_session(app, tx, proven, now).await,
         Some(needs) => want(app, tx, proven, needs, now).await.map(|wanted| Some(Admitted::Wanted(wanted))),
     }
 }
 
-fn facts(app: &App, proven: &Proven<'_>) -> Facts {
+async fn facts(app: &App, tx: &mut Tx, proven: &Proven<'_>, now: Timestamp) -> Result<Facts> {
     let user = proven.user;
-    Facts {
+    let device = devices::recognise(app, tx, proven.client, Some(user.id)).await?;
+    Ok(Facts {
         policy: app.config.factors.policy,
         email_otp: app.config.login.email_otp,
         required: factors::is_required(app, user),
@@ -97,12 +99,12 @@ fn facts(app: &App, proven: &Proven<'_>) -> Facts {
         } else {
             Strength::Password
         },
-        device: if limits::knows_device(app, proven.client, user.id) {
-            Device::Known
-        } else {
-            Device::Unknown
+        device: match device {
+            Some(device) if device.trusted(now) => Device::Trusted,
+            Some(_) => Device::Known,
+            None => Device::Unknown,
         },
-    }
+    })
 }
 
 /// Starts the session with its event, which tells how many failures came before.
@@ -124,6 +126,7 @@ async fn begin_session(
         device_name: proven.device_name,
     };
     let issued = sessions::start(app, tx, &start, now).await?;
+    known_devices::tell_if_new(app, tx, proven.user, proven.client, &issued, now).await?;
     let event = Event::new(Kind::LoginSucceeded, proven.client).user(id).session(issued.session.id);
     let detail = match proven.failures {
         0 => json!({ "amr": proven.amr }),

@@ -9,6 +9,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::codes::{self, Found, Issue, Purpose};
 use crate::db::Tx;
+use crate::devices;
 use crate::emails;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
@@ -245,11 +246,12 @@ pub(super) async fn claim(
 async fn wipe(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
     users::verify_email(app, tx, user, now).await?;
     users::clear_password(tx, user, now).await?;
+    devices::forget_all(tx, user, None).await?;
     sessions::revoke_all(app, tx, user, None, "mailbox_proven", now).await.map(drop)
 }
 
 /// Verifies a user that exists already (`immediate` mode). Unless the client that registered does it, whatever was
-/// set up before the mailbox was proven is wiped: password and sessions.
+/// set up before the mailbox was proven is wiped: password, devices and sessions.
 async fn existing(
     app: &App,
     client: &Client,

@@ -2,13 +2,13 @@
 use super::admit::Admitted;
 use super::mailbox::{Proof, SameClient, Verified, verify_email};
 use super::passwordless::by_link;
-use super::routes::{attempt_cookie, over, session_cookies};
+use super::routes::{attempt_cookie, over};
 use super::second::{Finish, Given, finish};
 use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Result};
 use crate::passwords::choose_page;
-use crate::sessions::Delivery;
+use crate::sessions::{Delivery, deliver};
 use crate::web::form::{Form, Query};
 use crate::web::page::{error_page, message, page};
 use crate::web::{Client, csrf};
@@ -82,16 +82,16 @@ async fn sign_in(State(app): State<App>, client: Client, headers: HeaderMap, for
     let done = async {
         csrf::check_origin(&app, &headers)?;
         let admitted = by_link(&app, &client, form.get("token")).await?;
-        admitted_page(&app, &client, &admitted)
+        admitted_page(&app, &admitted)
     };
     done.await.unwrap_or_else(|error| error_page(&app, SIGN_IN, &error))
 }
 
 /// In, or the form that asks for the second factor.
-fn admitted_page(app: &App, client: &Client, admitted: &Admitted) -> Result<Response> {
+fn admitted_page(app: &App, admitted: &Admitted) -> Result<Response> {
     match admitted {
         Admitted::SignedIn(done) => {
-            let (cookies, _) = session_cookies(app, client, done, Delivery::Cookie);
+            let (cookies, _) = deliver(app, &done.issued, Delivery::Cookie, app.now());
             let mut shown = message(app, StatusCode::OK, "You are signed in", "Go on in your application.")?;
             // No redirect: browsers hold the targets of those against form-action, as if the form went there.
             let url = app.config.login.after_link_url.as_ref().map(|url| format!("0; url={url}"));
@@ -125,9 +125,9 @@ async fn finish_sign_in(State(app): State<App>, client: Client, headers: HeaderM
         let attempt = app.cookies.read(&headers, Cookie::Attempt)?.map(str::to_owned);
         let attempt = attempt.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
         let otp = form.get("otp").chars().take(OTP_MAX).collect();
-        let admitted =
-            finish(&app, &client, &Finish { attempt, email: None, given: Given::Typed(otp, None) }).await?;
-        let shown = admitted_page(&app, &client, &admitted)?;
+        let request = Finish { attempt, email: None, given: Given::Typed(otp, None), remember_device: false };
+        let admitted = finish(&app, &client, &request).await?;
+        let shown = admitted_page(&app, &admitted)?;
         Ok::<Response, Error>((over(&app, &admitted), shown).into_response())
     };
     let shown = match done.await {

@@ -9,6 +9,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::codes;
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::mail::{self, Message};
@@ -102,7 +103,8 @@ pub(super) async fn may_mail(
     to: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    match user.filter(|user| limits::knows_device(app, client, user.id)) {
+    let device = devices::recognise(app, &mut *tx, client, user.map(|user| user.id)).await?;
+    match user.filter(|_| device.is_some()) {
         Some(user) => attempt::may_mail_code(tx, user.id, now).await,
         None => mail::may_send(app, tx, to, now).await,
     }
@@ -126,6 +128,6 @@ pub async fn by_link(app: &App, client: &Client, token: &str) -> Result<Admitted
     let login = owner(&mut tx, &attempt).await.map_err(invalid)?;
     let login = login.ok_or_else(|| Error::new(Code::InvalidToken))?;
     attempt::take(&mut tx, &attempt).await.map_err(invalid)?;
-    let step = Step { methods: vec![amr::EMAIL], recovery_codes: None };
+    let step = Step { methods: vec![amr::EMAIL], recovery_codes: None, remember_device: false };
     go_on(app, tx, client, &attempt, (login.user, login.password_hash), step).await.map_err(invalid)
 }

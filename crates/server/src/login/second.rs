@@ -10,6 +10,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::codes;
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::factors::{self, By, TotpSetup, Typed};
 use crate::limits::{self, Budget, Subject};
@@ -31,6 +32,8 @@ pub struct Finish {
     pub email: Option<Email>,
     /// What shall do.
     pub given: Given,
+    /// Whether the device may do without the second factor for a while.
+    pub remember_device: bool,
 }
 
 /// What shall finish a sign-in.
@@ -110,6 +113,7 @@ async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Fin
     };
     let Some(Login { user, password_hash }) = login else { return Err(Error::new(Code::InvalidCode)) };
     attempt::take(&mut tx, &attempt).await?;
+    let step = Step { remember_device: request.remember_device, ..step };
     go_on(app, tx, client, &attempt, (user, password_hash), step).await
 }
 
@@ -159,6 +163,11 @@ pub(super) async fn go_on(
     let mut admitted = admitted.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
     if let Admitted::SignedIn(done) = &mut admitted {
         done.recovery_codes = step.recovery_codes;
+        if let Some(noted) = done.issued.device.as_ref().filter(|_| step.remember_device)
+            && amr::has(&methods, amr::SEVERAL_FACTORS)
+        {
+            devices::trust(app, &mut tx, client, &noted.device, now).await?;
+        }
     }
     mail::commit(app, tx).await?;
     Ok(admitted)
@@ -202,6 +211,8 @@ pub(super) fn identifier_hash(app: &App, email: &Email) -> String {
 pub(super) struct Step {
     pub(super) methods: Vec<&'static str>,
     pub(super) recovery_codes: Option<Vec<String>>,
+    /// Whether the device is to be trusted after it.
+    pub(super) remember_device: bool,
 }
 
 /// Judges what was given. Nothing when it is wrong.
@@ -219,20 +230,24 @@ async fn prove(
         Seen::Passkey(checked) => {
             let asserted = passkeys::accept(app, tx, client, checked, now).await?;
             let methods = asserted.map(|asserted| asserted.methods());
-            return Ok(methods.map(|methods| Step { methods, recovery_codes: None }));
+            return Ok(methods.map(|methods| Step { methods, recovery_codes: None, remember_device: false }));
         }
     };
     if attempt.needs == Needs::EmailCode {
         let asked = matches!(method, None | Some(Method::EmailOtp));
         let right = asked && attempt.is_code(app, otp, now) && login.is_some();
-        return Ok(right.then(|| Step { methods: vec![amr::EMAIL], recovery_codes: None }));
+        return Ok(right.then(|| Step {
+            methods: vec![amr::EMAIL],
+            recovery_codes: None,
+            remember_device: false,
+        }));
     }
     let Some(login) = login else { return Ok(None) };
     let by = By { user: &login.user, client, session: None };
     if attempt.needs == Needs::Enrolment {
         let codes = factors::confirm_totp_in(app, tx, &by, otp, now).await?;
         let methods = Typed::Totp.methods().to_vec();
-        return Ok(codes.map(|recovery_codes| Step { methods, recovery_codes }));
+        return Ok(codes.map(|recovery_codes| Step { methods, recovery_codes, remember_device: false }));
     }
     let method = match method {
         None => Typed::guess(otp),
@@ -240,7 +255,11 @@ async fn prove(
         Some(Method::EmailOtp) => return Ok(None),
     };
     let right = factors::take(app, tx, &by, method, otp, now).await?;
-    Ok(right.then(|| Step { methods: method.methods().to_vec(), recovery_codes: None }))
+    Ok(right.then(|| Step {
+        methods: method.methods().to_vec(),
+        recovery_codes: None,
+        remember_device: false,
+    }))
 }
 
 /// Records a wrong try, and with the last one tells the owner: whoever it was had passed the first step.

@@ -74,6 +74,26 @@ pub enum Message {
         /// Of that client, for people.
         device: String,
     },
+    /// A sign-in on a device that the account had not been used with.
+    NewDevice {
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Where that is, if the server can tell.
+        place: Option<String>,
+        /// Of the client, in our own words: what it calls itself is its own choice.
+        device: String,
+        /// Opens the page that ends the sign-in.
+        link: String,
+        /// Life of the link.
+        days: u64,
+    },
+    /// The owner said that a sign-in was somebody else's, and it was ended.
+    SignInDisowned {
+        /// Where a password is set.
+        reset_link: String,
+    },
     /// A second factor was added or removed.
     FactorChanged {
         /// `added`, `removed` or `reset`.
@@ -179,6 +199,8 @@ impl Message {
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
+            Self::NewDevice { .. } => "new_device",
+            Self::SignInDisowned { .. } => "sign_in_disowned",
             Self::FactorChanged { .. } => "factor_changed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::SignInCode { .. } => "sign_in_code",
@@ -203,7 +225,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 18] {
+    pub fn samples() -> [Self; 20] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -221,6 +243,15 @@ impl Message {
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},
             Self::RefreshTokenReused { at: at(), ip: ip(), device: device() },
+            Self::NewDevice {
+                at: at(),
+                ip: ip(),
+                place: Some("Linköping, Sweden".into()),
+                device: device(),
+                link: link(),
+                days: 7,
+            },
+            Self::SignInDisowned { reset_link: link() },
             Self::FactorChanged { change: "added", factor: "totp", at: at(), ip: ip(), device: device() },
             Self::RecoveryCodeUsed { left: 3, few: true, at: at(), ip: ip(), device: device() },
             Self::SignInCode { code: "123456".into(), minutes: 5, ip: ip(), device: device() },

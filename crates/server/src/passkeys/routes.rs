@@ -17,7 +17,10 @@ use utoipa_axum::routes;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(options)).routes(routes!(add, list)).routes(routes!(change, delete))
+    OpenApiRouter::new()
+        .routes(routes!(creation_options))
+        .routes(routes!(add_passkey, list_passkeys))
+        .routes(routes!(rename_passkey, remove_passkey))
 }
 
 /// What an authenticator made.
@@ -82,7 +85,7 @@ pub struct PasskeyList {
 #[utoipa::path(post, path = "/api/v1/factors/passkeys/options", tag = "factors", security(("bearer" = [])), responses(
     (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 503, body = Problem)))]
-async fn options(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
+async fn creation_options(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
     Ok(Json(begin_enrolment(&app, &current).await?))
 }
 
@@ -90,7 +93,7 @@ async fn options(State(app): State<App>, current: Current) -> Result<Json<Challe
 #[utoipa::path(post, path = "/api/v1/factors/passkeys", tag = "factors", security(("bearer" = [])), request_body = EnrolRequest, responses(
     (status = 201, body = PasskeyAdded), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
-async fn add(
+async fn add_passkey(
     State(app): State<App>,
     client: Client,
     current: Current,
@@ -107,7 +110,7 @@ async fn add(
 /// Own passkeys.
 #[utoipa::path(get, path = "/api/v1/factors/passkeys", tag = "factors", security(("bearer" = [])), responses(
     (status = 200, body = PasskeyList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
-async fn list(State(app): State<App>, current: Current) -> Result<Json<PasskeyList>> {
+async fn list_passkeys(State(app): State<App>, current: Current) -> Result<Json<PasskeyList>> {
     let passkeys = of_user(&app.db, current.user.id).await?;
     Ok(Json(PasskeyList { passkeys: passkeys.iter().map(super::Passkey::view).collect() }))
 }
@@ -116,7 +119,7 @@ async fn list(State(app): State<App>, current: Current) -> Result<Json<PasskeyLi
 #[utoipa::path(patch, path = "/api/v1/factors/passkeys/{id}", tag = "factors", security(("bearer" = [])), params(("id" = String, Path)), request_body = RenameRequest, responses(
     (status = 200, body = OnePasskey), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
-async fn change(
+async fn rename_passkey(
     State(app): State<App>,
     client: Client,
     current: Current,
@@ -131,7 +134,7 @@ async fn change(
 /// Removes a passkey.
 #[utoipa::path(delete, path = "/api/v1/factors/passkeys/{id}", tag = "factors", security(("bearer" = [])), params(("id" = String, Path)), responses(
     (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
-async fn delete(
+async fn remove_passkey(
     State(app): State<App>,
     client: Client,
     current: Current,

@@ -3,6 +3,7 @@ use super::{Issued, Session, access};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
+use crate::devices;
 use crate::error::Result;
 use crate::users::User;
 use crate::web::{Fields, csrf};
@@ -62,11 +63,15 @@ pub struct TokenBody {
     pub refresh_token: Option<String>,
     /// To be sent as `x-csrf-token` with unsafe calls that authenticate by cookie.
     pub csrf_token: String,
+    /// After a sign-in with `tokenDelivery: "body"`: what the device is known by. Keep it, also after a sign-out, and send
+    /// it as header `x-device-token` with the next sign-in; a client that keeps the cookie `device` need not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<String>,
 }
 
 /// Sorts tokens into body and cookies.
 pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -> (SetCookies, TokenBody) {
-    let Issued { session, access, refresh } = issued;
+    let Issued { session, access, refresh, device } = issued;
     let access_life = app.config.sessions.access_ttl;
     let life = remaining(session, now);
     let csrf_token = csrf::mint(app, &session.id.to_string());
@@ -74,6 +79,9 @@ pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -
     if delivery != Delivery::Body {
         cookies.add(app.cookies.set(Cookie::Refresh, refresh, life));
         cookies.add(app.cookies.set(Cookie::Csrf, &csrf_token, remaining_absolute(session, now)));
+    }
+    if let Some(device) = device {
+        cookies.add(devices::cookie(app, &device.secret));
     }
     if delivery == Delivery::Cookies {
         cookies.add(app.cookies.set(Cookie::Access, access, access_life));
@@ -84,6 +92,10 @@ pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -
         expires_in: access_life.as_secs(),
         refresh_token: (delivery == Delivery::Body).then(|| refresh.clone()),
         csrf_token,
+        device_token: device
+            .as_ref()
+            .filter(|_| delivery == Delivery::Body)
+            .map(|device| device.secret.expose()),
     };
     (cookies, body)
 }

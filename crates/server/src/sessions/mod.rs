@@ -27,8 +27,10 @@ use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
+use crate::devices::{self, Noted};
 use crate::error::{Code, Error, Result};
-use crate::ids::{SessionId, UserId};
+use crate::geoip::Place;
+use crate::ids::{DeviceId, SessionId, UserId};
 use crate::revocations::{self, Fact};
 use crate::users::User;
 use crate::web::Client;
@@ -71,6 +73,8 @@ pub struct Session {
     pub user_agent: Option<String>,
     /// What its owner calls the device.
     pub device_name: Option<String>,
+    /// On which device it began; others may have taken its place since.
+    pub device: Option<DeviceId>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last used, give or take a minute.
@@ -94,12 +98,18 @@ pub struct SessionView {
     pub current: Option<bool>,
     /// From which address it began.
     pub ip: String,
+    /// Where that is, if the server can tell; in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// With which program it began.
     pub user_agent: Option<String>,
     /// The program, parsed.
     pub device: device::Device,
     /// What its owner calls the device.
     pub device_name: Option<String>,
+    /// The device on which it began, as `GET /api/v1/devices` names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339, give or take a minute.
@@ -119,9 +129,11 @@ impl Session {
             id: self.id.to_string(),
             current: None,
             ip: self.ip.clone(),
+            place: None,
             user_agent: self.user_agent.clone(),
             device: device::parse(self.user_agent.as_deref().unwrap_or_default()),
             device_name: self.device_name.clone(),
+            device_id: self.device.map(|id| id.to_string()),
             created_at: self.created_at.rfc3339(),
             last_seen_at: self.last_seen_at.rfc3339(),
             expires_at: self.expires_at.rfc3339(),
@@ -133,7 +145,7 @@ impl Session {
 
 /// What a sign-in brings.
 pub struct Start<'a> {
-    /// Who.
+    /// Who, as read before this sign-in was noted.
     pub user: &'a User,
     /// From where.
     pub client: &'a Client,
@@ -153,13 +165,17 @@ pub struct Issued {
     pub access: String,
     /// Refresh token, to be shown once.
     pub refresh: String,
+    /// The device of a sign-in; nothing after a refresh.
+    pub device: Option<Noted>,
 }
 
-/// Starts a session, within the limit of sessions. Only `login` calls this.
+/// Starts a session on a device that is known from then on, within the limit of sessions. Only `login` calls this.
 ///
 /// # Errors
 /// [`Code::SessionLimitReached`].
 pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) -> Result<Issued> {
+    // Before anything that waits for what whoever forgets the device holds.
+    let noted = devices::note_sign_in(app, tx, start.user.id, start.client, start.device_name, now).await?;
     make_room(app, tx, start, now).await?;
     let id = SessionId(app.new_id(now));
     let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
@@ -178,6 +194,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         ip: start.client.ip.to_string(),
         user_agent: start.client.agent.clone(),
         device_name: start.device_name.map(str::to_owned),
+        device: Some(noted.device.id),
         created_at: now,
         last_seen_at: now,
         expires_at: now.plus(settings.refresh_ttl).min(absolute_expires_at),
@@ -186,7 +203,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
     let access = access::issue(app, &session, start.user, now)?;
-    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh) })
+    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh), device: Some(noted) })
 }
 
 /// Ends the oldest sessions beyond `max_per_user`, or refuses.
@@ -228,6 +245,11 @@ pub async fn find(
     }))
 }
 
+/// A session of a user, whether it lives or not.
+pub async fn find_any(mut db: impl Statements, user: UserId, id: SessionId) -> Result<Option<Session>> {
+    Ok(store::find(&mut db, id).await?.filter(|session| session.user_id == user))
+}
+
 /// One live session, whoever's it is: for operators.
 pub async fn find_live(mut db: impl Statements, id: SessionId, now: Timestamp) -> Result<Option<Session>> {
     let found = store::find(&mut db, id).await?;
@@ -249,7 +271,24 @@ pub async fn revoke(
     Ok(true)
 }
 
-/// Ends all sessions of a user but one; returns how many were live.
+/// Ends the sessions that began on a device, which its owner has just forgotten; returns how many were live.
+pub async fn revoke_of_device(
+    app: &App,
+    tx: &mut Tx,
+    user: UserId,
+    device: DeviceId,
+    reason: &'static str,
+    now: Timestamp,
+) -> Result<u64> {
+    let ended = store::revoke_of_device(tx, user, device, reason, now).await?;
+    for id in &ended {
+        revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
+    }
+    Ok(ended.len() as u64)
+}
+
+/// Ends all sessions of a user but one, and the trust of all devices: whatever is a reason for the one is a reason for
+/// the other. Returns how many sessions were live.
 pub async fn revoke_all(
     app: &App,
     tx: &mut Tx,
@@ -258,6 +297,7 @@ pub async fn revoke_all(
     reason: &'static str,
     now: Timestamp,
 ) -> Result<u64> {
+    devices::distrust_all(tx, user).await?;
     let ended = store::revoke_all(tx, user, except, reason, now).await?;
     revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
     // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.

@@ -186,12 +186,13 @@ async fn logout_all(
 async fn list(State(app): State<App>, current: Current) -> Result<Json<SessionList>> {
     let mut live = live(&app.db, current.user.id, app.now()).await?;
     live.reverse();
-    let sessions = live.iter().map(|session| view(session, &current)).collect();
+    let sessions = live.iter().map(|session| view(&app, session, &current)).collect();
     Ok(Json(SessionList { sessions }))
 }
 
-fn view(session: &sessions::Session, current: &Current) -> SessionView {
-    SessionView { current: Some(session.id == current.session.id), ..session.view() }
+fn view(app: &App, session: &sessions::Session, current: &Current) -> SessionView {
+    let place = app.places.of_text(&session.ip);
+    SessionView { current: Some(session.id == current.session.id), place, ..session.view() }
 }
 
 /// Ends all other sessions of the caller.
@@ -209,7 +210,7 @@ async fn one(State(app): State<App>, current: Current, Segment(id): Segment) -> 
     let id = SessionId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
     let session = find(&app.db, current.user.id, id, app.now()).await?;
     let session = session.ok_or_else(|| Error::new(Code::NotFound))?;
-    Ok(Json(OneSession { session: view(&session, &current) }))
+    Ok(Json(OneSession { session: view(&app, &session, &current) }))
 }
 
 /// Ends one own session.

@@ -2,7 +2,7 @@
 use super::{Delivery, Session};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Row, Statements, Value};
-use crate::ids::{SessionId, UserId};
+use crate::ids::{DeviceId, SessionId, UserId};
 use crate::presence::Seen;
 use hallpass_crypto::rotation::{Chain, Origin};
 
@@ -25,6 +25,7 @@ fn session(row: &mut Row) -> Result<Session> {
         ip: row.text()?,
         user_agent: row.maybe_text()?,
         device_name: row.maybe_text()?,
+        device: row.maybe_device_id()?,
         created_at: row.time()?,
         last_seen_at: row.time()?,
         expires_at: row.time()?,
@@ -42,8 +43,8 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let sql = "insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network,
          rotated_agent, delivery, amr, auth_time, ip, user_agent, device_name, created_at, last_seen_at, expires_at,
-         absolute_expires_at, factor_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15, $16)";
+         absolute_expires_at, factor_at, device_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15, $16, $17)";
     let params = [
         session.id.into(),
         session.user_id.into(),
@@ -61,6 +62,7 @@ pub(super) async fn insert(
         session.expires_at.into(),
         session.absolute_expires_at.into(),
         session.factor_at.into(),
+        session.device.into(),
     ];
     db.execute(sql, &params).await.map(drop)
 }
@@ -85,7 +87,7 @@ pub(super) async fn rotate(db: &Db, rotation: &Rotation<'_>) -> Result<Option<Se
          expires_at = case when absolute_expires_at < $8 then absolute_expires_at else $8 end
          where id = $1 and current_hash = $2 and revoked_at is null and expires_at > $5
          returning id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at";
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at";
     let params = [
         rotation.id.into(),
         (&rotation.presented_hash).into(),
@@ -105,7 +107,7 @@ pub(super) async fn chain(
     id: SessionId,
 ) -> Result<Option<(Session, Chain, Option<Vec<u8>>)>> {
     let sql = "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at,
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at,
          current_hash, previous_hash, rotated_at, rotated_network, rotated_agent, late_retry_generation, handover
          from sessions where id = $1";
     let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
@@ -146,7 +148,7 @@ pub(super) async fn seen(db: &Db, sightings: &[(SessionId, Seen)]) -> Result<()>
 pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
          from sessions where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
 }
@@ -158,7 +160,7 @@ pub(super) async fn live_of_user(
 ) -> Result<Vec<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
          from sessions where user_id = $1 and revoked_at is null and expires_at > $2 order by created_at, id";
     let rows = db.query(sql, &[user.into(), now.into()]).await?;
     rows.into_iter().map(|mut row| session(&mut row)).collect()
@@ -187,6 +189,19 @@ pub(super) async fn revoke_all(
          where user_id = $1 and id <> $2 and revoked_at is null and expires_at > $4 returning id";
     let except = except.map(|id| id.to_string()).unwrap_or_default();
     let ended = db.query(sql, &[user.into(), (&except).into(), reason.into(), now.into()]).await?;
+    ended.into_iter().map(|mut row| row.session_id()).collect()
+}
+
+pub(super) async fn revoke_of_device(
+    db: &mut impl Statements,
+    user: UserId,
+    device: DeviceId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    let sql = "update sessions set revoked_at = $4, revoked_reason = $3, handover = null
+         where user_id = $1 and device_id = $2 and revoked_at is null and expires_at > $4 returning id";
+    let ended = db.query(sql, &[user.into(), device.into(), reason.into(), now.into()]).await?;
     ended.into_iter().map(|mut row| row.session_id()).collect()
 }
 

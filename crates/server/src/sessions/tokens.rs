@@ -5,6 +5,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::{Timestamp, micros};
 use crate::config::OnReuse;
 use crate::db::Tx;
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::limits;
@@ -137,7 +138,7 @@ async fn issue(app: &App, session: Session, token: &RefreshToken, now: Timestamp
     let open = user.filter(|user| user.disabled_at.is_none());
     let user = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
     let access = access::issue(app, &session, &user, now)?;
-    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh) })
+    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh), device: None })
 }
 
 /// Ends the family, tells the owner, answers 401.
@@ -153,6 +154,10 @@ async fn reused(
     if all {
         revoke_all(app, &mut tx, session.user_id, None, reason, now).await?;
     } else {
+        // Whoever copied the token may have copied what lay beside it.
+        if let Some(device) = session.device {
+            devices::distrust(&mut tx, device).await?;
+        }
         revoke(app, &mut tx, session.id, reason, now).await?;
     }
     let event = Event::new(Kind::RefreshTokenReused, client).user(session.user_id).session(session.id);

@@ -4,6 +4,7 @@ use super::{store, tell};
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::db::Tx;
+use crate::devices;
 use crate::error::Result;
 use crate::ids::UserId;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub async fn set_factor(
     let mut factors: Vec<Factor> = user.factors.into_iter().filter(|known| *known != factor).collect();
     factors.extend(present.then_some(factor));
     factors.sort_unstable();
+    // Whoever was trusted was so with the factors of then.
+    devices::distrust_all(tx, id).await?;
     let changed = store::set_factors(tx, id, &write(&factors), now).await?;
     tell(app, tx, id, changed, now).await.map(drop)
 }

@@ -9,6 +9,20 @@ use axum::http::request::Parts;
 use hallpass_crypto::rotation::Origin;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Where clients without cookies send the `deviceToken` of a former sign-in.
+pub const DEVICE_TOKEN: HeaderName = HeaderName::from_static("x-device-token");
+
+/// How the document names that header.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `Client`; this is for the API document")]
+pub struct KnownDevice {
+    /// `deviceToken` of a former sign-in, for clients that do not keep the cookie `device`; wins over the cookie.
+    #[param(rename = "x-device-token")]
+    device_token: Option<String>,
+}
 
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 300;
@@ -42,7 +56,7 @@ pub struct Client {
     pub ip: IpAddr,
     /// What it says it is; cut, without control characters.
     pub agent: Option<String>,
-    /// The cookie of a known device, unchecked: `limits` reads it.
+    /// The secret of a known device, unchecked: `devices` reads it.
     pub device: Option<String>,
     /// Who it is in principle.
     pub caller: Caller,
@@ -99,8 +113,13 @@ impl FromRequestParts<App> for Client {
         let ip = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientAddress(ip)| *ip);
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|text| text.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
-        // Two such cookies are as good as none: it carries no authority, so nobody needs to be told.
-        let device = app.cookies.read(&parts.headers, Cookie::Device).ok().flatten().map(str::to_owned);
+        // Two of a kind are as good as none: it opens nothing by itself, so nobody needs to be told.
+        let device = match single(&parts.headers, &DEVICE_TOKEN) {
+            Ok(None) => app.cookies.read(&parts.headers, Cookie::Device).ok().flatten(),
+            Ok(token) => token,
+            Err(_) => None,
+        };
+        let device = device.map(str::to_owned);
         let request = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.to_string());
         Ok(Self { ip, agent, device, caller: Caller::Person, request })
     }

@@ -221,6 +221,18 @@ impl Fields {
         self.optional_text(field, CODE_MAX)
     }
 
+    /// An optional `true` or `false`.
+    pub fn optional_flag(&mut self, field: &str) -> Option<bool> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(_) => {
+                self.problem(field, "wrong_type", format!("{field} must be true or false."));
+                None
+            }
+        }
+    }
+
     /// One of a few words, or the default when absent.
     pub fn choice<T: Copy>(&mut self, field: &str, choices: &[(&str, T)], default: T) -> Option<T> {
         if self.is_absent(field) {

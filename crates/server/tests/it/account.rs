@@ -112,8 +112,8 @@ async fn the_own_log_is_paged_newest_first_without_gaps_or_repeats_and_shows_nob
         let Some(next) = page.json["next"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
-    // user_created, email_verified, login_succeeded and seven changes of the profile
-    assert_eq!(ids.len(), 10);
+    // user_created, email_verified, device_added, login_succeeded and seven changes of the profile
+    assert_eq!(ids.len(), 11);
     assert!(times.windows(2).all(|pair| pair[0] >= pair[1]), "{times:?}");
     for query in ["limit=0", "limit=101", "limit=x", "cursor=nonsense"] {
         assert_eq!(client.get(&format!("/api/v1/events?{query}")).await.status, 422, "{query}");

@@ -284,7 +284,10 @@ fn the_command_line_lists_exports_and_verifies_and_says_what_was_tampered_with()
     let kinds: Vec<&str> =
         listed["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds[..1], ["user_created"]);
-    assert_eq!(kinds[kinds.len() - 3..], ["server_started", "login_succeeded", "server_stopped"]);
+    assert_eq!(
+        kinds[kinds.len() - 4..],
+        ["server_started", "device_added", "login_succeeded", "server_stopped"]
+    );
     let one = place.run(&["audit", "list", "--user", ANN, "--kind", "login_succeeded"]).succeeds();
     assert!(one.out.contains("login_succeeded") && !one.out.contains("server_started"), "{}", one.out);
     place.run(&["audit", "list", "--kind", "nonsense"]).fails_with("the kinds are");

@@ -47,6 +47,42 @@ async fn a_person_confirms_an_address_and_chooses_and_resets_a_password_in_a_bro
 }
 
 #[tokio::test]
+async fn a_person_says_that_a_sign_in_was_somebody_elses_in_a_browser_without_javascript() {
+    let running = Served::start().await;
+    let server = &running.test;
+    let browser = Browser::start(false).await;
+    let email = "ann@example.com";
+    let mut laptop = server.signed_in(email).await;
+    let mut intruder = server.sign_in(email).await;
+    let token = server.mailed_token(email, "/not-me").await;
+    browser.open(&format!("{}/not-me?token={token}", server.app.public_url)).await;
+    browser.shows("Was this not you?").await;
+    browser.shows("Firefox on Linux").await;
+    show(&browser, "not-me").await;
+    browser.press("label.check").await;
+    browser.press("button").await;
+    browser.shows("Choose a password").await;
+    show(&browser, "not-me-pressed").await;
+    assert_eq!(intruder.get("/api/v1/me").await.code(), "session_revoked");
+    assert_eq!(laptop.get("/api/v1/me").await.status, 200, "the box was emptied");
+    browser.type_into("#password", OTHER_PASSWORD).await;
+    browser.press("button").await;
+    browser.shows("Your password was set").await;
+    let body = json!({ "email": email, "password": OTHER_PASSWORD });
+    assert_eq!(server.client().post("/api/v1/login", body).await.status, 200);
+    browser.stop().await;
+    running.stop().await;
+}
+
+/// Keeps what a person sees, if somebody wants to look: in the folder that SCREENSHOTS names.
+async fn show(browser: &Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+        let picture = data_encoding::BASE64.decode(browser.screenshot().await.as_bytes()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_person_signs_in_by_a_mailed_link_and_the_code_of_an_app_in_a_browser_without_javascript() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let application = format!("http://{}/home", elsewhere.local_addr().unwrap());

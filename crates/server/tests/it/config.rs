@@ -107,6 +107,8 @@ fn every_mistake_stops_the_start_with_its_path() {
         (("HALLPASS_MAIL__FROM", "nobody"), "mail.from"),
         (("HALLPASS_DATABASE_URL", "mysql://x"), "database.url"),
         (("HALLPASS_KEYS__ALGORITHM", "none"), "keys.algorithm"),
+        (("HALLPASS_FACTORS__REMEMBER_DEVICE", "2y"), "factors.remember_device"),
+        (("HALLPASS_GEOIP__DATABASE", "nowhere.mmdb"), "geoip.database"),
     ];
     for (setting, path) in cases {
         let found = mistakes(&[setting]);
@@ -148,6 +150,7 @@ fn the_strict_profile_tightens_what_is_not_set_and_refuses_what_is_too_weak() {
     assert_eq!(config.profile, Profile::Strict);
     assert_eq!((config.passwords.min_length, config.sessions.late_retry), (15, false));
     assert_eq!(config.sessions.access_ttl, Duration::from_secs(600));
+    assert_eq!(config.factors.remember_device, Duration::ZERO);
     let mut own = strict.to_vec();
     own.push(("HALLPASS_SESSIONS__ACCESS_TTL", "3m"));
     assert_eq!(loaded(&own).0.sessions.access_ttl, Duration::from_secs(180));

@@ -18,9 +18,12 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 50] = [
+const TABLE: [(&str, &str, Rule); 54] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
+    ("GET", "/api/v1/devices", Session),
+    ("DELETE", "/api/v1/devices", Session),
+    ("DELETE", "/api/v1/devices/{id}", Session),
     ("POST", "/api/v1/email/change", Session),
     ("POST", "/api/v1/email/confirm", Public),
     ("POST", "/api/v1/email/undo", Public),
@@ -46,6 +49,7 @@ const TABLE: [(&str, &str, Rule); 50] = [
     ("PATCH", "/api/v1/me", Session),
     ("DELETE", "/api/v1/me", Session),
     ("GET", "/api/v1/me/export", Session),
+    ("POST", "/api/v1/not-me", Public),
     ("POST", "/api/v1/password/change", Session),
     ("POST", "/api/v1/password/forgot", Public),
     ("POST", "/api/v1/password/reset", Public),
@@ -190,9 +194,15 @@ async fn wrong_methods_are_refused_by_every_route() {
 #[tokio::test]
 async fn pages_change_nothing_on_get_and_refuse_forms_of_other_sites() {
     let server = TestApp::start().await;
-    for path in
-        ["/verify-email", "/password/reset", "/password/forgot", "/email/confirm", "/email/undo", "/sign-in"]
-    {
+    for path in [
+        "/verify-email",
+        "/password/reset",
+        "/password/forgot",
+        "/email/confirm",
+        "/email/undo",
+        "/sign-in",
+        "/not-me",
+    ] {
         let shown = server.client().get(&format!("{path}?token=hp_vl_x")).await;
         assert!(shown.status < 500 && shown.header("content-type").starts_with("text/html"), "{path}");
         let mut foreign = server.client().with_header("origin", "https://evil.example");

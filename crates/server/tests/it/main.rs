@@ -16,6 +16,7 @@ mod config;
 mod crash;
 mod csrf;
 mod defects;
+mod devices;
 mod emails;
 mod every_route;
 mod factors;

@@ -124,7 +124,7 @@ fn the_stated_lifetimes_are_those_of_the_settings() {
     let strict = load(&Sources { environment: environment.into(), ..Sources::default() }).unwrap().0;
     let values = [Config::default(), strict].map(|config| serde_json::to_value(config).unwrap());
     let table = tables(&document(), "| setting |");
-    assert_eq!(table.len(), 10);
+    assert_eq!(table.len(), 11);
     for row in table {
         let cells: Vec<&str> = row.iter().map(|cell| cell.trim_matches('`')).collect();
         let (section, key) = cells[0].split_once('.').unwrap();

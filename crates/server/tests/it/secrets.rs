@@ -33,6 +33,9 @@ async fn life(server: &TestApp) -> (Vec<String>, String) {
     client.refresh().await;
     secrets.extend([client.refresh_token.clone().unwrap(), client.bearer.clone().unwrap()]);
     secrets.push(server.mailed_token(ANN, "/verify-email").await);
+    secrets.push(client.cookie("device").unwrap().to_owned());
+    server.sign_in(ANN).await;
+    secrets.push(server.mailed_token(ANN, "/not-me").await);
     secrets.push(server.mailed_code(ANN).await);
     client.post("/api/v1/email/change", json!({ "email": "new@example.com" })).await;
     secrets.push(server.mailed_token("new@example.com", "/email/confirm").await);

@@ -35,6 +35,7 @@ async fn people_see_their_sessions_newest_first_with_the_device_of_each() {
         "createdAt",
         "current",
         "device",
+        "deviceId",
         "deviceName",
         "expiresAt",
         "id",

@@ -146,6 +146,23 @@ async fn changing_to_a_known_or_an_unknown_address_tells_nothing() {
 }
 
 #[tokio::test]
+async fn sign_ins_on_a_device_that_claims_to_be_known_tell_nothing() {
+    let server = TestApp::start().await;
+    server.sign_up(ANN).await;
+    let bob = server.signed_in("bob@example.com").await;
+    let real = bob.cookie("device").unwrap().to_owned();
+    for claim in [format!("hp_dv_{}", "A".repeat(43)), real, "hp_dv_".into()] {
+        let mut all = Vec::new();
+        for email in [ANN, "nobody@example.com"] {
+            let body = json!({ "email": email, "password": OTHER_PASSWORD });
+            let mut client = server.client().at("10.0.0.1").with_header("x-device-token", &claim);
+            all.push(cost(&server, &mut client, "/api/v1/login", body).await);
+        }
+        assert_eq!((all[0].status, &all[0]), (401, &all[1]), "{claim}");
+    }
+}
+
+#[tokio::test]
 async fn limited_calls_tell_nothing() {
     let server = TestApp::start().await;
     server.sign_up(ANN).await;

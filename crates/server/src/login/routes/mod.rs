@@ -4,7 +4,7 @@ mod reauthenticate;
 mod signin;
 mod signup;
 
-pub(super) use signin::{attempt_cookie, over, session_cookies};
+pub(super) use signin::{attempt_cookie, over};
 
 use super::settings::{self, PublicSettings};
 use crate::app::App;

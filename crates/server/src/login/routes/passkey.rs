@@ -7,6 +7,7 @@ use crate::login::passkey::{self, Answered, ByPasskey};
 use crate::names::EMAIL_MAX;
 use crate::passkeys::Challenge;
 use crate::sessions::{Current, Delivery};
+use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
@@ -19,10 +20,10 @@ use utoipa_axum::routes;
 /// The routes of this file.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(options))
-        .routes(routes!(login))
-        .routes(routes!(options_in_attempt))
-        .routes(routes!(options_in_session))
+        .routes(routes!(passkey_options))
+        .routes(routes!(login_by_passkey))
+        .routes(routes!(passkey_options_in_attempt))
+        .routes(routes!(passkey_options_in_session))
 }
 
 /// Who wants to sign in, if that is known.
@@ -69,7 +70,7 @@ impl FromFields for PasskeyLoginRequest {
 #[utoipa::path(post, path = "/api/v1/login/passkey/options", tag = "accounts", request_body = Option<PasskeyOptionsRequest>, responses(
     (status = 200, description = "Known and unknown identifiers look alike", body = Challenge), (status = 400, body = Problem), (status = 403, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
-async fn options(
+async fn passkey_options(
     State(app): State<App>,
     _: OwnOrigin,
     MaybeBody(request): MaybeBody<PasskeyOptionsRequest>,
@@ -78,10 +79,10 @@ async fn options(
 }
 
 /// Signs in by passkey alone.
-#[utoipa::path(post, path = "/api/v1/login/passkey", tag = "accounts", request_body = PasskeyLoginRequest, responses(
+#[utoipa::path(post, path = "/api/v1/login/passkey", tag = "accounts", params(KnownDevice), request_body = PasskeyLoginRequest, responses(
     (status = 200, body = SignInBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-async fn login(
+async fn login_by_passkey(
     State(app): State<App>,
     client: Client,
     _: OwnOrigin,
@@ -90,14 +91,14 @@ async fn login(
     let PasskeyLoginRequest { ceremony, credential, token_delivery: delivery, device_name } = request;
     let wish = ByPasskey { answered: Answered { ceremony, credential }, delivery, device_name };
     let admitted = passkey::sign_in(&app, &client, wish).await?;
-    Ok(answer(&app, &client, "Signed in.", &admitted))
+    Ok(answer(&app, "Signed in.", &admitted))
 }
 
 /// Begins the second step of a sign-in by passkey: options for `navigator.credentials.get`.
 #[utoipa::path(post, path = "/api/v1/verify/passkey/options", tag = "accounts", request_body = Option<AttemptRequest>, responses(
     (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
-async fn options_in_attempt(
+async fn passkey_options_in_attempt(
     State(app): State<App>,
     client: Client,
     _: OwnOrigin,
@@ -111,6 +112,6 @@ async fn options_in_attempt(
 /// Begins a fresh proof of identity by passkey: options for `navigator.credentials.get`.
 #[utoipa::path(post, path = "/api/v1/reauthenticate/passkey/options", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, body = Challenge), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
-async fn options_in_session(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
+async fn passkey_options_in_session(State(app): State<App>, current: Current) -> Result<Json<Challenge>> {
     Ok(Json(passkey::ask_in_session(&app, &current).await?))
 }

@@ -4,8 +4,7 @@ use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Problem, Result};
 use crate::factors::TotpSetup;
 use crate::hashing::Password;
-use crate::limits;
-use crate::login::admit::{Admitted, SignedIn, Wanted};
+use crate::login::admit::{Admitted, Wanted};
 use crate::login::passkey::Answered;
 use crate::login::password::{SignIn, sign_in};
 use crate::login::passwordless::{self, ByMail};
@@ -13,6 +12,7 @@ use crate::login::second::{self, Finish, Given, Method};
 use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
 use crate::users::UserView;
+use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
@@ -79,13 +79,12 @@ pub struct WantedBody {
 /// What every way in answers.
 pub(super) fn answer(
     app: &App,
-    client: &Client,
     message: &'static str,
     admitted: &Admitted,
 ) -> (SetCookies, Json<SignInBody>) {
     match admitted {
         Admitted::SignedIn(done) => {
-            let (cookies, tokens) = session_cookies(app, client, done, done.issued.session.delivery);
+            let (cookies, tokens) = deliver(app, &done.issued, done.issued.session.delivery, app.now());
             let session = SessionView { current: Some(true), ..done.issued.session.view() };
             let (user, recovery_codes) = (done.user.view(), done.recovery_codes.clone());
             let body = SignedInBody { message, tokens, user, session, recovery_codes };
@@ -105,17 +104,6 @@ fn wanted_body(wanted: &Wanted) -> WantedBody {
         methods: wanted.methods.clone(),
         expires_in: wanted.life.as_secs(),
     }
-}
-
-/// The cookies and tokens of a new session; the device is known from now on.
-pub(in crate::login) fn session_cookies(
-    app: &App,
-    client: &Client,
-    done: &SignedIn,
-    delivery: Delivery,
-) -> (SetCookies, TokenBody) {
-    let (cookies, tokens) = deliver(app, &done.issued, delivery, app.now());
-    (cookies.and(limits::remember_device(app, client, done.user.id)), tokens)
 }
 
 /// Removes the cookie of an attempt that has served.
@@ -162,7 +150,7 @@ impl FromFields for LoginRequest {
 }
 
 /// Signs in by password, as far as that goes.
-#[utoipa::path(post, path = "/api/v1/login", tag = "accounts", request_body = LoginRequest, responses(
+#[utoipa::path(post, path = "/api/v1/login", tag = "accounts", params(KnownDevice), request_body = LoginRequest, responses(
     (status = 200, body = SignInBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn login(
@@ -173,7 +161,7 @@ async fn login(
 ) -> Result<(SetCookies, Json<SignInBody>)> {
     let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
     let admitted = sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;
-    Ok(answer(&app, &client, "Signed in.", &admitted))
+    Ok(answer(&app, "Signed in.", &admitted))
 }
 
 /// A wish to sign in by the mailbox alone.
@@ -214,7 +202,7 @@ pub struct MailedBody {
 }
 
 /// Mails a link and a code that sign in without a password, if the address has an account. The answer does not tell.
-#[utoipa::path(post, path = "/api/v1/login/email", tag = "accounts", request_body = MailLoginRequest, responses(
+#[utoipa::path(post, path = "/api/v1/login/email", tag = "accounts", params(KnownDevice), request_body = MailLoginRequest, responses(
     (status = 202, body = MailedBody), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, description = "login.passwordless is off", body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn login_by_mail(
@@ -235,6 +223,7 @@ async fn login_by_mail(
 
 /// The second step of a sign-in.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub struct FinishRequest {
     /// The code: mailed, of the authenticator app, or a recovery code. Or else `passkey` and `ceremony`.
     otp: Option<String>,
@@ -251,6 +240,9 @@ pub struct FinishRequest {
     /// `email_otp`, `totp` or `recovery_code`; without it the form of the code tells.
     #[schema(value_type = Option<String>)]
     method: Option<Method>,
+    /// After a second factor: whether this device may do without it for as long as `factors.remember_device` says.
+    #[schema(value_type = Option<bool>)]
+    remember_device: bool,
 }
 
 impl FromFields for FinishRequest {
@@ -261,7 +253,8 @@ impl FromFields for FinishRequest {
         let attempt = fields.optional_token("attempt");
         let email = fields.optional_email("email");
         let method = fields.choice("method", &Method::NAMES, None);
-        Some(Self { otp, passkey, ceremony, attempt, email, method: method? })
+        let remember_device = fields.optional_flag("rememberDevice").unwrap_or(false);
+        Some(Self { otp, passkey, ceremony, attempt, email, method: method?, remember_device })
     }
 }
 
@@ -272,7 +265,7 @@ pub(super) fn named(app: &App, headers: &HeaderMap, sent: Option<String>) -> Res
 }
 
 /// Finishes a sign-in by a code or a passkey, or takes it one step further.
-#[utoipa::path(post, path = "/api/v1/verify", tag = "accounts", request_body = FinishRequest, responses(
+#[utoipa::path(post, path = "/api/v1/verify", tag = "accounts", params(KnownDevice), request_body = FinishRequest, responses(
     (status = 200, body = SignInBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 async fn finish(
@@ -282,14 +275,14 @@ async fn finish(
     headers: HeaderMap,
     Body(request): Body<FinishRequest>,
 ) -> Result<(SetCookies, Json<SignInBody>)> {
-    let FinishRequest { otp, passkey, ceremony, attempt, email, method } = request;
+    let FinishRequest { otp, passkey, ceremony, attempt, email, method, remember_device } = request;
     let attempt = named(&app, &headers, attempt)?;
     let given = match (passkey, ceremony) {
         (Some(credential), Some(ceremony)) => Given::Passkey(Answered { ceremony, credential }),
         _ => Given::Typed(otp.unwrap_or_default(), method),
     };
-    let admitted = second::finish(&app, &client, &Finish { attempt, email, given }).await?;
-    let (cookies, body) = answer(&app, &client, "Signed in.", &admitted);
+    let admitted = second::finish(&app, &client, &Finish { attempt, email, given, remember_device }).await?;
+    let (cookies, body) = answer(&app, "Signed in.", &admitted);
     Ok((over(&app, &admitted).and(cookies), body))
 }
 

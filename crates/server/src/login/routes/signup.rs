@@ -9,6 +9,7 @@ use crate::login::signup::{self, Registered, SignUp};
 use crate::names::{Email, Username};
 use crate::sessions::{Delivery, Said};
 use crate::users::UserView;
+use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
 use axum::extract::State;
@@ -76,7 +77,7 @@ pub struct RegisteredBody {
 }
 
 /// Asks for an account.
-#[utoipa::path(post, path = "/api/v1/register", tag = "accounts", request_body = RegisterRequest, responses(
+#[utoipa::path(post, path = "/api/v1/register", tag = "accounts", params(KnownDevice), request_body = RegisterRequest, responses(
     (status = 202, description = "A mail is on its way; known and unknown addresses look alike", body = RegisteredBody),
     (status = 201, description = "registration.mode = \"immediate\": signed in, or what is missing", body = SignInBody),
     (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
@@ -104,7 +105,7 @@ async fn register(
         }
         Registered::Admitted(admitted, secret) => {
             let message = "Welcome. A mail asks you to confirm your address.";
-            let answer = answer(&app, &client, message, &admitted);
+            let answer = answer(&app, message, &admitted);
             Ok((StatusCode::CREATED, registration_cookie(&app, &secret), answer).into_response())
         }
     }

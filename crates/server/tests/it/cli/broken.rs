@@ -1,5 +1,6 @@
 //! Whatever is broken, the operator reads a sentence that says what to do, and the exit code says no.
 use super::process::{Place, overwrite};
+use crate::support::mmdb;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -149,6 +150,28 @@ fn a_backup_came_without_its_key() {
     let said = other.run(&["restore", backup.to_str().unwrap(), "--yes"]).succeeds();
     assert!(said.out.contains("keys.secret_key"), "{said:?}");
     other.run(&SERVE).fails_with("not the secret key");
+}
+
+#[test]
+fn the_file_of_places_is_broken() {
+    let place = Place::migrated();
+    let settings = |kind: &str, cut: usize| {
+        let mut bytes = mmdb::file(kind, &[("203.0.113.9", "Sweden", "Linköping")]);
+        bytes.drain(..cut);
+        fs::write(place.path("places.mmdb"), bytes).unwrap();
+        let text = format!("[geoip]\ndatabase = '{}'\n", place.path("places.mmdb").display());
+        fs::write(place.path("hallpass.toml"), text).unwrap();
+    };
+    settings("GeoLite2-ASN", 0);
+    for command in [&SERVE[..], &["doctor"]] {
+        place.run(command).fails_with("use one of cities or countries");
+    }
+    settings("GeoLite2-City", 40);
+    place.run(&["doctor"]).fails_with("geoip.database");
+    place.run(&["user", "list"]).succeeds();
+    settings("GeoLite2-City", 0);
+    let said = place.run(&["doctor"]).succeeds();
+    assert!(said.out.contains("places.mmdb (GeoLite2-City)"), "{said:?}");
 }
 
 #[test]

@@ -137,6 +137,11 @@ impl Browser {
         self.in_session("POST", &path, &json!({ "isUserVerified": verified })).await;
     }
 
+    /// What a person sees, as a PNG in base64; for people who look at it.
+    pub async fn screenshot(&self) -> String {
+        self.in_session("GET", "/screenshot", &Value::Null).await.as_str().unwrap().to_owned()
+    }
+
     /// Ends the browser, then the driver.
     pub async fn stop(mut self) {
         self.in_session("DELETE", "", &Value::Null).await;

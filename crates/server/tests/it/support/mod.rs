@@ -3,6 +3,7 @@ pub mod authenticator;
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod mmdb;
 pub mod named;
 pub mod postgres;
 pub mod security_key;
