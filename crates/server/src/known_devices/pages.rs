@@ -43,7 +43,7 @@ async fn try_show(app: &App, token: &str) -> Result<Response> {
     });
     let context = json!({
         "title": TITLE, "text": text, "facts": facts, "action": "/not-me", "token": token,
-        "check": { "name": OTHERS, "label": "End all my other sessions too" }, "button": "This was not me",
+        "check": { "name": OTHERS, "label": "End all my other sessions too", "on": true }, "button": "This was not me",
     });
     page(app, StatusCode::OK, "pages/action.html", &context)
 }

@@ -112,9 +112,12 @@ fn admitted_page(app: &App, admitted: &Admitted) -> Result<Response> {
 }
 
 fn code_page(app: &App, status: StatusCode, problems: &[&str]) -> Result<Response> {
+    let days = app.config.factors.remember_device.as_secs() / 86_400;
+    let label = format!("Do not ask again on this device for {days} days");
+    let check = (days > 0).then(|| json!({ "name": "rememberDevice", "label": label }));
     let context = json!({
         "title": "One more step", "text": "Type the code of your authenticator app, or a recovery code.",
-        "action": "/sign-in/code", "button": "Sign in", "asks_code": true, "problems": problems,
+        "action": "/sign-in/code", "button": "Sign in", "asks_code": true, "problems": problems, "check": check,
     });
     page(app, status, "pages/action.html", &context)
 }
@@ -125,7 +128,12 @@ async fn finish_sign_in(State(app): State<App>, client: Client, headers: HeaderM
         let attempt = app.cookies.read(&headers, Cookie::Attempt)?.map(str::to_owned);
         let attempt = attempt.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
         let otp = form.get("otp").chars().take(OTP_MAX).collect();
-        let request = Finish { attempt, email: None, given: Given::Typed(otp, None), remember_device: false };
+        let request = Finish {
+            attempt,
+            email: None,
+            given: Given::Typed(otp, None),
+            remember_device: form.get("rememberDevice") == "yes",
+        };
         let admitted = finish(&app, &client, &request).await?;
         let shown = admitted_page(&app, &admitted)?;
         Ok::<Response, Error>((over(&app, &admitted), shown).into_response())

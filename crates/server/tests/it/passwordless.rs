@@ -98,9 +98,12 @@ async fn a_second_factor_is_asked_for_after_the_mailbox_too() {
     );
     let wrong = browser.post_form("/sign-in/code", &[("otp", &app.wrong_code(&server))]).await;
     assert_eq!(wrong.status, 422, "{}", wrong.text);
-    let done = browser.post_form("/sign-in/code", &[("otp", &app.code(&server))]).await;
+    let remember = [("otp", app.code(&server)), ("rememberDevice", "yes".to_owned())];
+    let remember = remember.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let done = browser.post_form("/sign-in/code", &remember).await;
     assert_eq!(done.status, 200, "{}", done.text);
     assert!(browser.cookie("refreshToken").is_some() && browser.cookie("attempt").is_none());
+    browser.log_in(json!({ "email": ANN, "password": PASSWORD })).await;
 }
 
 #[tokio::test]
