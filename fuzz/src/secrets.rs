@@ -3,13 +3,14 @@ use crate::{array, flipped, text};
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::seal::{Sealer, open_under, seal_under};
 use hallpass_crypto::secret::{Kind, Opaque, RefreshToken};
-use hallpass_crypto::{code, csrf};
+use hallpass_crypto::{code, csrf, ticket};
 use std::sync::LazyLock;
 
 static RING: LazyLock<KeyRing> =
     LazyLock::new(|| KeyRing::new(&[7; 32], &[&[8; 32]]).expect("secrets of 32 bytes"));
 static REFRESH: LazyLock<Keys> = LazyLock::new(|| RING.derive(Purpose::RefreshMac));
 static CSRF: LazyLock<Keys> = LazyLock::new(|| RING.derive(Purpose::Csrf));
+static TICKETS: LazyLock<Keys> = LazyLock::new(|| RING.derive(Purpose::Passkey));
 static SEALER: LazyLock<Sealer> = LazyLock::new(|| Sealer::new(&RING));
 
 /// Text is no refresh token, one that the server made comes back as it was, and no changed one does.
@@ -71,6 +72,14 @@ pub fn sealed(data: &[u8]) {
     let blob = seal_under(&array(data), plain, place, array(nonce));
     assert_eq!(open_under(&array(data), &blob, place).expect("it opens under its key").as_slice(), plain);
     assert!(open_under(&array(data), &flipped(&blob, choice), place).is_err(), "a changed value opens");
+
+    assert!(ticket::open(&TICKETS, text(data), b"place").is_none(), "a ticket that nobody sealed");
+    let sealed = ticket::seal(&TICKETS, plain, place, array(nonce));
+    assert_eq!(ticket::open(&TICKETS, &sealed, place).expect("it opens in its place").as_slice(), plain);
+    assert!(ticket::open(&TICKETS, &sealed, &[place, b"x"].concat()).is_none(), "a ticket opens in another place");
+    if let Ok(forged) = std::str::from_utf8(&flipped(sealed.as_bytes(), choice)) {
+        assert!(ticket::open(&TICKETS, forged, place).is_none(), "a changed ticket opens");
+    }
 }
 
 /// Codes as typed are six digits that were typed in this order, and no text is a CSRF token.

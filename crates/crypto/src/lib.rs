@@ -27,5 +27,7 @@ pub mod secret;
 /// What makes a new password acceptable.
 #[cfg(feature = "passwords")]
 pub mod strength;
+/// State that a client carries between two calls, sealed.
+pub mod ticket;
 /// Time-based one-time passwords of authenticator apps.
 pub mod totp;

@@ -43,6 +43,8 @@ pub enum Purpose {
     Audit,
     /// Values by which nodes and commands recognise their own data.
     Check,
+    /// Passkey ceremonies under way, and ids of credentials that do not exist.
+    Passkey,
 }
 
 impl Purpose {
@@ -57,6 +59,7 @@ impl Purpose {
             Self::Registration => b"registration",
             Self::Audit => b"audit",
             Self::Check => b"check",
+            Self::Passkey => b"passkey",
         }
     }
 }

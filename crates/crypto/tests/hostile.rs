@@ -9,7 +9,7 @@ use hallpass_crypto::password::{Memory, Params, hash, verify as verify_password}
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::seal::Sealer;
 use hallpass_crypto::secret::{Kind, Opaque, RefreshToken};
-use hallpass_crypto::{code, csrf};
+use hallpass_crypto::{code, csrf, ticket};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -99,6 +99,16 @@ proptest! {
         let at = at.index(sealed.len());
         sealed[at] ^= 1 << bit;
         prop_assert!(sealer.open(&sealed, b"place").is_err());
+    }
+
+    #[test]
+    fn a_ticket_with_one_letter_changed_does_not_open(
+        plain in proptest::collection::vec(any::<u8>(), 0..80), at: Index, with in any_letter(), how: u8
+    ) {
+        let keys = keys(Purpose::Passkey);
+        if let Some(changed) = near(&ticket::seal(&keys, &plain, b"place", [5; 32]), at, with, how) {
+            prop_assert!(ticket::open(&keys, &changed, b"place").is_none(), "{changed}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Secrets {
     pub audit: Keys,
     /// Unknown identifiers in the audit log and in limits.
     pub identifiers: Keys,
+    /// Passkey ceremonies under way, and ids of credentials that do not exist.
+    pub passkeys: Keys,
     /// Sealing of mails and private keys at rest.
     pub sealer: Sealer,
     /// Public name of the current key.
@@ -54,6 +56,7 @@ impl Secrets {
             codes: ring.derive(Purpose::Code),
             audit: ring.derive(Purpose::Audit),
             identifiers: ring.derive(Purpose::Identifier),
+            passkeys: ring.derive(Purpose::Passkey),
             sealer: Sealer::new(ring),
             fingerprint: ring.fingerprint(),
             previous_fingerprints: ring.previous_fingerprints(),

@@ -9,6 +9,7 @@ use crate::keys;
 use crate::limits;
 use crate::login;
 use crate::mail;
+use crate::passkeys;
 use crate::revocations;
 use crate::sessions;
 use crate::web::Client;
@@ -92,6 +93,7 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + limits::purge(&mut tx, app.now()).await?
             + devices::purge(&mut tx, now).await?
             + mail::purge(&mut tx, before).await?
+            + passkeys::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?
             + revocations::purge(app, &mut tx, now).await?;
         tx.commit().await?;

@@ -42,6 +42,7 @@ pub mod codes;
 pub mod emails;
 pub mod factors;
 pub mod known_devices;
+pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;

@@ -1,7 +1,9 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
 use crate::error::Code;
-use crate::{account, emails, factors, health, keys, known_devices, login, passwords, services, sessions};
+use crate::{
+    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -47,6 +49,7 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(sessions::routes())
         .merge(known_devices::routes())
         .merge(account::routes())
+        .merge(passkeys::routes())
         .merge(passwords::routes())
         .merge(factors::routes())
         .merge(emails::routes())

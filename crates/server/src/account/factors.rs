@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::factors::{self, RecoveryCodesView, TotpView};
 use crate::login;
 use crate::mail::{self, Message};
+use crate::passkeys::{self, Passkey, PasskeyView};
 use crate::sessions;
 use crate::users::{self, User};
 use crate::web::Client;
@@ -21,6 +22,8 @@ pub struct FactorsView {
     pub password: bool,
     /// The authenticator app.
     pub totp: Option<TotpView>,
+    /// Passkeys, oldest first.
+    pub passkeys: Vec<PasskeyView>,
     /// Recovery codes.
     pub recovery_codes: Option<RecoveryCodesView>,
     /// Whether a sign-in by password needs a mailed code, for users without a second factor: `off`, `always` or `new_device`.
@@ -36,6 +39,7 @@ pub async fn overview(app: &App, user: &User) -> Result<FactorsView> {
     Ok(FactorsView {
         password: user.has_password,
         totp: factors::totp_of(&app.db, user.id).await?,
+        passkeys: passkeys::of_user(&app.db, user.id).await?.iter().map(Passkey::view).collect(),
         recovery_codes: factors::recovery_codes_of(&app.db, user).await?,
         email_otp: app.config.login.email_otp,
         policy: app.config.factors.policy,
@@ -53,6 +57,7 @@ pub async fn reset_factors(app: &App, user: &User, client: &Client) -> Result<u6
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, user.id).await?;
     factors::remove_all(app, &mut tx, user.id, now).await?;
+    passkeys::remove_all(app, &mut tx, user.id, now).await?;
     login::forget_attempts(&mut tx, user.id).await?;
     let ended = sessions::revoke_all(app, &mut tx, user.id, None, "factors_reset", now).await?;
     let event = Event::new(Kind::FactorsReset, client).user(user.id);

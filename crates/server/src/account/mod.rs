@@ -12,6 +12,7 @@ use crate::ids::RowId;
 use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
+use crate::passkeys::{self, Passkey, PasskeyView};
 use crate::sessions::{self, Current, SessionView};
 use crate::users::{self, Profile, User, UserView};
 use crate::web::Client;
@@ -33,6 +34,8 @@ pub struct Export {
     factors: FactorsView,
     /// Live sessions.
     sessions: Vec<SessionView>,
+    /// Passkeys, oldest first.
+    passkeys: Vec<PasskeyView>,
     /// Devices, the latest sign-in first.
     devices: Vec<DeviceView>,
     /// Security log, newest first.
@@ -72,6 +75,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         user: current.user.view(),
         factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
+        passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
         devices: known_devices::list(app, current).await?,
         events: audit::of_user(app, current.user.id, None, EXPORTED_EVENTS).await?,
     })

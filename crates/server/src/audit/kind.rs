@@ -67,6 +67,16 @@ pub enum Kind {
     UserDisabled,
     /// An operator enabled the account.
     UserEnabled,
+    /// A passkey was enrolled.
+    PasskeyAdded,
+    /// A passkey got another name.
+    PasskeyRenamed,
+    /// A passkey was removed.
+    PasskeyRemoved,
+    /// What an authenticator answered was refused.
+    PasskeyRefused,
+    /// The counter of a passkey did not grow: somebody may hold a copy.
+    PasskeyCloned,
     /// A code was tried and wrong.
     CodeFailed,
     /// A call by cookie came without the session's CSRF token.
@@ -107,7 +117,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 55] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -140,6 +150,11 @@ impl Kind {
         Self::UserDeleted,
         Self::UserDisabled,
         Self::UserEnabled,
+        Self::PasskeyAdded,
+        Self::PasskeyRenamed,
+        Self::PasskeyRemoved,
+        Self::PasskeyRefused,
+        Self::PasskeyCloned,
         Self::CodeFailed,
         Self::CsrfFailed,
         Self::DeviceAdded,
@@ -195,6 +210,11 @@ impl Kind {
             Self::UserDeleted => "user_deleted",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
+            Self::PasskeyAdded => "passkey_added",
+            Self::PasskeyRenamed => "passkey_renamed",
+            Self::PasskeyRemoved => "passkey_removed",
+            Self::PasskeyRefused => "passkey_refused",
+            Self::PasskeyCloned => "passkey_cloned",
             Self::CodeFailed => "code_failed",
             Self::CsrfFailed => "csrf_failed",
             Self::DeviceAdded => "device_added",
@@ -228,6 +248,8 @@ impl Kind {
                 | Self::MailGivenUp
                 | Self::RefreshTokenReused
                 | Self::ReauthenticationFailed
+                | Self::PasskeyRefused
+                | Self::PasskeyCloned
                 | Self::CodeFailed
         )
     }

@@ -1,6 +1,6 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
 use super::{
-    Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network,
+    Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network, passkeys,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     keys(config, &mut problems);
     sessions(config, &mut problems);
     passwords(config, &mut problems);
+    passkeys::check(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);
@@ -154,7 +155,7 @@ fn server(config: &Config, problems: &mut Vec<ConfigError>) {
 }
 
 /// `scheme://host[:port]` and nothing else.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
     })

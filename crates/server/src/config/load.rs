@@ -52,11 +52,12 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 5] = [
+const LISTS: [&str; 6] = [
     "server.allowed_origins",
     "server.trusted_proxies",
     "keys.previous_secret_keys",
     "passwords.context_words",
+    "passkeys.origins",
     "factors.required_roles",
 ];
 

@@ -5,6 +5,7 @@ mod database;
 mod devices;
 mod factors;
 mod load;
+mod passkeys;
 mod reference;
 mod sections;
 mod server;
@@ -15,6 +16,7 @@ pub use database::{Database, Redis};
 pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
 pub use load::{Sources, load};
+pub use passkeys::Passkeys;
 pub use reference::reference;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
@@ -47,6 +49,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Password rules and hashing.
     pub passwords: Passwords,
+    /// Passkeys (WebAuthn).
+    pub passkeys: Passkeys,
     /// How accounts come into being.
     pub registration: Registration,
     /// How people sign in.

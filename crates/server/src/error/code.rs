@@ -9,6 +9,8 @@ pub enum Code {
     BadRequest,
     /// A link token is unknown, used or expired.
     InvalidToken,
+    /// What an authenticator answered proves nothing here.
+    InvalidPasskey,
     /// No usable credential came with the call.
     Unauthenticated,
     /// The access token has expired; refresh it.
@@ -55,6 +57,8 @@ pub enum Code {
     FactorRequired,
     /// The account has as many sessions as it may have.
     SessionLimitReached,
+    /// The account has as many passkeys as it may have.
+    PasskeyLimitReached,
     /// A row of the application's refers to the account.
     AccountInUse,
     /// The place in the feed is older than what is kept.
@@ -77,10 +81,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
+        Self::InvalidPasskey,
         Self::Unauthenticated,
         Self::TokenExpired,
         Self::SessionRevoked,
@@ -104,6 +109,7 @@ impl Code {
         Self::FactorExists,
         Self::FactorRequired,
         Self::SessionLimitReached,
+        Self::PasskeyLimitReached,
         Self::AccountInUse,
         Self::CursorTooOld,
         Self::PayloadTooLarge,
@@ -122,6 +128,7 @@ impl Code {
             Self::MalformedJson => (400, "malformed_json", "The body is not valid JSON. Send one JSON object in UTF-8."),
             Self::BadRequest => (400, "bad_request", "The request is malformed; the detail says where."),
             Self::InvalidToken => (400, "invalid_token", "This link is not valid any more: it was used, has expired or was never issued. Ask for a new one."),
+            Self::InvalidPasskey => (400, "invalid_passkey", "This passkey was not accepted: the ceremony has expired, was used, or began elsewhere, or the answer is not genuine. Begin again."),
             Self::Unauthenticated => (401, "unauthenticated", "Sign in first: send an access token as Bearer or as cookie."),
             Self::TokenExpired => (401, "token_expired", "The access token has expired. Call refresh."),
             Self::SessionRevoked => (401, "session_revoked", "This session was ended. Sign in again."),
@@ -145,6 +152,7 @@ impl Code {
             Self::FactorExists => (409, "factor_exists", "An authenticator app is set up already. Remove it first."),
             Self::FactorRequired => (409, "factor_required", "This account needs a second factor. Set up another one first."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
+            Self::PasskeyLimitReached => (409, "passkey_limit_reached", "This account has as many passkeys as it may have. Remove one first."),
             Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),

@@ -89,6 +89,15 @@ pub async fn added(
     users::set_factor(app, tx, user, factor, true, now).await?;
     audit::record(app, tx, by.event(Kind::FactorAdded).detail(json!({ "factor": factor.name() })), now);
     tell(app, tx, by, "added", factor, now).await?;
+    first_codes(app, tx, by, now).await
+}
+
+/// Makes recovery codes beside a second factor that was just noted, if the user has none. The caller holds the lock.
+///
+/// # Errors
+/// The database's.
+pub async fn first_codes(app: &App, tx: &mut Tx, by: &By<'_>, now: Timestamp) -> Result<Option<Vec<String>>> {
+    let user = by.user.id;
     let known = users::find_in(tx, user).await?;
     if known.is_some_and(|user| user.factors.contains(&Factor::RecoveryCode)) {
         return Ok(None);
@@ -105,8 +114,18 @@ pub async fn added(
 /// # Errors
 /// [`Code::FactorRequired`] when the user may not be without a second factor.
 pub async fn removed(app: &App, tx: &mut Tx, by: &By<'_>, factor: Factor, now: Timestamp) -> Result<()> {
+    users::set_factor(app, tx, by.user.id, factor, false, now).await?;
+    leave(app, tx, by, now).await?;
+    audit::record(app, tx, by.event(Kind::FactorRemoved).detail(json!({ "factor": factor.name() })), now);
+    tell(app, tx, by, "removed", factor, now).await
+}
+
+/// What follows when a factor is gone: recovery codes do not stay alone. The caller holds the lock.
+///
+/// # Errors
+/// [`Code::FactorRequired`] when the user may not be without a second factor.
+pub async fn leave(app: &App, tx: &mut Tx, by: &By<'_>, now: Timestamp) -> Result<()> {
     let user = by.user.id;
-    users::set_factor(app, tx, user, factor, false, now).await?;
     let left = users::find_in(tx, user).await?.is_some_and(|user| user.has_second_factor());
     if !left {
         if is_required(app, by.user) {
@@ -115,8 +134,7 @@ pub async fn removed(app: &App, tx: &mut Tx, by: &By<'_>, factor: Factor, now: T
         store::remove_codes(tx, user).await?;
         users::set_factor(app, tx, user, Factor::RecoveryCode, false, now).await?;
     }
-    audit::record(app, tx, by.event(Kind::FactorRemoved).detail(json!({ "factor": factor.name() })), now);
-    tell(app, tx, by, "removed", factor, now).await
+    Ok(())
 }
 
 /// Tells the owner by mail.

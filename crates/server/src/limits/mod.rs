@@ -37,6 +37,8 @@ pub enum Budget {
     Registration,
     /// Refreshes of one session.
     Refresh,
+    /// Refused passkeys.
+    Passkeys,
     /// Codes that are mailed to somebody who has passed the first step of a sign-in.
     SignInMails,
 }
@@ -49,6 +51,7 @@ impl Budget {
             Self::Mails => "mails",
             Self::Registration => "registration",
             Self::Refresh => "refresh",
+            Self::Passkeys => "passkeys",
             Self::SignInMails => "sign_in_mails",
         }
     }
@@ -99,6 +102,8 @@ pub enum Subject<'a> {
     Identifier(&'a str),
     /// The user of a live session, in it.
     Session(SessionId),
+    /// Nobody's: what cannot be guessed is bounded for the network that tries, so that no stranger delays an owner.
+    Nobody,
 }
 
 /// A reserved failure. Dropped without a word it stays one: a client that hangs up gets no guess for free.
@@ -156,11 +161,12 @@ async fn charges(
     };
     // Asked for an account that does not exist as well, so that the work does not tell.
     let device = match subject {
-        Subject::Session(_) => None,
+        Subject::Session(_) | Subject::Nobody => None,
         Subject::User(id) => devices::recognise(app, &app.db, client, Some(id)).await?,
         Subject::Identifier(_) => devices::recognise(app, &app.db, client, None).await?,
     };
     let name = match subject {
+        Subject::Nobody => return Ok((Vec::new(), vec![of_network(app, budget, client)])),
         // Who is in already has a count of its own as well.
         Subject::Session(id) => return Ok(alone("session", &id.to_string())),
         Subject::User(id) => match device {
@@ -169,12 +175,17 @@ async fn charges(
         },
         Subject::Identifier(text) => text.to_owned(),
     };
-    let network = client.network();
-    let [both, anywhere] = account_keys(app, budget, &name, &network);
+    let [both, anywhere] = account_keys(app, budget, &name, &client.network());
     let rows =
         vec![growing(both, limits.account_failures), growing(anywhere, limits.account_failures_anywhere)];
+    Ok((rows, vec![of_network(app, budget, client)]))
+}
+
+/// The count of failures of a network.
+fn of_network(app: &Inner, budget: Budget, client: &Client) -> Charge {
+    let limits = &app.config.limits;
     let rule = Rule::Window { most: limits.network_failures, span: limits.network_window };
-    Ok((rows, vec![Charge { key: budget.key(app, "network", &network), rule }]))
+    Charge { key: budget.key(app, "network", &client.network()), rule }
 }
 
 /// The keys of an account: from one network, and from anywhere.

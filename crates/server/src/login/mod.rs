@@ -1,12 +1,13 @@
 //! Coming in: sign-up, sign-in, fresh proof of identity. The only module that starts sessions, so that no way in can
 //! forget what every sign-in needs.
 //!
-//! Every way in (`password`, `passwordless`, `signup`, `second`) ends at `admit`, which asks `policy` what is missing and begins
+//! Every way in (`password`, `passkey`, `passwordless`, `signup`, `second`) ends at `admit`, which asks `policy` what is missing and begins
 //! either the session or an `attempt` that waits for it.
 mod admit;
 mod attempt;
 mod mailbox;
 mod pages;
+mod passkey;
 mod password;
 mod passwordless;
 mod policy;
@@ -20,10 +21,11 @@ mod store;
 pub use admit::{Admitted, SignedIn, Wanted};
 pub use mailbox::{Proof, Verified, verify_email};
 pub use pages::routes as page_routes;
+pub use passkey::Answered;
 pub use password::{SignIn, sign_in};
 pub use reauthenticate::reauthenticate;
 pub use routes::routes;
-pub use second::{Finish, Method, finish};
+pub use second::{Finish, Given, Method, finish};
 pub use signup::{Registered, SignUp, forget_address, register, resend};
 
 use crate::clock::Timestamp;

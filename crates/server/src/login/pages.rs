@@ -3,7 +3,7 @@ use super::admit::Admitted;
 use super::mailbox::{Proof, SameClient, Verified, verify_email};
 use super::passwordless::by_link;
 use super::routes::{attempt_cookie, over};
-use super::second::{Finish, finish};
+use super::second::{Finish, Given, finish};
 use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Result};
@@ -131,8 +131,7 @@ async fn finish_sign_in(State(app): State<App>, client: Client, headers: HeaderM
         let request = Finish {
             attempt,
             email: None,
-            otp,
-            method: None,
+            given: Given::Typed(otp, None),
             remember_device: form.get("rememberDevice") == "yes",
         };
         let admitted = finish(&app, &client, &request).await?;

@@ -1,5 +1,6 @@
 //! A fresh proof of identity within a session: moves `auth_time`, and by a second factor raises `acr`. Nothing else does.
 use super::admit::code_message;
+use super::passkey::Answered;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::codes::{self, Issue, Purpose};
@@ -9,8 +10,10 @@ use crate::factors::{self, By, Typed};
 use crate::hashing::Password;
 use crate::limits::{self, Budget, Subject};
 use crate::mail;
+use crate::passkeys::{self, Bound};
 use crate::passwords;
 use crate::sessions::{self, Current, EMAIL_OTP, Session, amr};
+use crate::users::Factor;
 use crate::web::Client;
 use serde_json::json;
 
@@ -22,6 +25,8 @@ pub enum Fresh {
     Password(Password),
     /// A code that was typed, and what it is; guessed if not said.
     Typed(String, Option<Method>),
+    /// What an authenticator answered.
+    Passkey(Answered),
 }
 
 /// Proves identity again.
@@ -50,6 +55,10 @@ pub async fn reauthenticate(app: &App, current: &Current, client: &Client, fresh
             };
             refuse_unless(app, current, name)?;
             by_code(app, current, client, &typed, method).await
+        }
+        Fresh::Passkey(answered) => {
+            refuse_unless(app, current, Factor::Passkey.name())?;
+            by_passkey(app, current, client, answered).await
         }
     }
 }
@@ -97,16 +106,41 @@ async fn by_code(
             }
         }
     };
-    let Some(methods) = methods else {
-        let event = Event::new(Kind::ReauthenticationFailed, client);
-        let event = event.user(current.user.id).session(current.session.id);
-        audit::record(app, &mut tx, event.detail(json!({ "reason": "wrong_code" })), now);
-        tx.commit().await?;
-        return Err(Error::new(Code::InvalidCode));
-    };
+    let Some(methods) = methods else { return Err(wrong(app, tx, current, client, "wrong_code").await?) };
     let session = note(app, tx, current, client, &methods).await?;
     reservation.succeeded(app).await;
     Ok(session)
+}
+
+async fn by_passkey(app: &App, current: &Current, client: &Client, answered: Answered) -> Result<Session> {
+    let (id, user) = (current.session.id, current.user.id);
+    let reservation = limits::reserve(app, Budget::Passkeys, Subject::Session(id), client).await?;
+    let Answered { ceremony, credential } = answered;
+    let bound = Bound::Session(id);
+    let checked = passkeys::check_assertion(app, bound, Some(user), &ceremony, credential).await?;
+    let mut tx = app.db.begin().await?;
+    let asserted = passkeys::accept(app, &mut tx, client, checked, app.now()).await?;
+    // Where it is no second factor it has to be two by itself.
+    let enough = asserted.filter(|asserted| asserted.user_verified || current.needs_factor(app));
+    let Some(asserted) = enough else { return Err(wrong(app, tx, current, client, "passkey").await?) };
+    let session = note(app, tx, current, client, &asserted.methods()).await?;
+    reservation.succeeded(app).await;
+    Ok(session)
+}
+
+/// Records a proof that failed.
+async fn wrong(
+    app: &App,
+    mut tx: Tx,
+    current: &Current,
+    client: &Client,
+    reason: &'static str,
+) -> Result<Error> {
+    let event = Event::new(Kind::ReauthenticationFailed, client);
+    let event = event.user(current.user.id).session(current.session.id);
+    audit::record(app, &mut tx, event.detail(json!({ "reason": reason })), app.now());
+    mail::commit(app, tx).await?;
+    Ok(Error::new(Code::InvalidCode))
 }
 
 async fn note(

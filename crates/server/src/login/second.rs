@@ -2,6 +2,7 @@
 use super::admit::{Admitted, Proven, admit, code_message};
 use super::attempt::{self, Attempt};
 use super::mailbox;
+use super::passkey::Answered;
 use super::passwordless;
 use super::policy::Needs;
 use crate::app::App;
@@ -15,6 +16,7 @@ use crate::factors::{self, By, TotpSetup, Typed};
 use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::names::Email;
+use crate::passkeys::{self, Bound, Checked};
 use crate::sessions::{EMAIL_OTP, amr, device};
 use crate::users::{self, Login, User};
 use crate::web::Client;
@@ -28,12 +30,24 @@ pub struct Finish {
     pub attempt: String,
     /// If it is sent, the address that the sign-in is about.
     pub email: Option<Email>,
-    /// What was typed.
-    pub otp: String,
-    /// What it is; guessed from its form if not said.
-    pub method: Option<Method>,
+    /// What shall do.
+    pub given: Given,
     /// Whether the device may do without the second factor for a while.
     pub remember_device: bool,
+}
+
+/// What shall finish a sign-in.
+pub enum Given {
+    /// Something typed, and what it is; guessed from its form if not said.
+    Typed(String, Option<Method>),
+    /// What an authenticator answered.
+    Passkey(Answered),
+}
+
+/// The same, as far as it can be looked at before the transaction.
+enum Seen<'a> {
+    Typed(&'a str, Option<Method>),
+    Passkey(Checked),
 }
 
 /// Ways to finish that are typed.
@@ -85,6 +99,7 @@ pub async fn finish(app: &App, client: &Client, request: &Finish) -> Result<Admi
 }
 
 async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Finish) -> Result<Admitted> {
+    let seen = look(app, attempt, request).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, attempt.user_or_decoy()).await?;
@@ -93,13 +108,28 @@ async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Fin
     if !is_about(app, &attempt, login.as_ref(), request.email.as_ref()) {
         return Err(Error::new(Code::InvalidAttempt));
     }
-    let Some(step) = prove(app, &mut tx, client, &attempt, login.as_ref(), request).await? else {
+    let Some(step) = prove(app, &mut tx, client, &attempt, login.as_ref(), seen).await? else {
         return Err(wrong(app, tx, client, &attempt, login.as_ref(), now).await?);
     };
     let Some(Login { user, password_hash }) = login else { return Err(Error::new(Code::InvalidCode)) };
     attempt::take(&mut tx, &attempt).await?;
     let step = Step { remember_device: request.remember_device, ..step };
     go_on(app, tx, client, &attempt, (user, password_hash), step).await
+}
+
+/// Verifies a passkey, which takes too long for a transaction.
+async fn look<'a>(app: &App, attempt: &Attempt, request: &'a Finish) -> Result<Seen<'a>> {
+    match &request.given {
+        Given::Typed(otp, method) => Ok(Seen::Typed(otp, *method)),
+        Given::Passkey(_) if attempt.needs != Needs::SecondFactor || attempt.user.is_none() => {
+            Err(Error::new(Code::InvalidAttempt))
+        }
+        Given::Passkey(Answered { ceremony, credential }) => {
+            let (bound, credential) = (Bound::Attempt(attempt.id), credential.clone());
+            let checked = passkeys::check_assertion(app, bound, attempt.user, ceremony, credential).await?;
+            Ok(Seen::Passkey(checked))
+        }
+    }
 }
 
 /// Lets the owner of an attempt in with what is proven now.
@@ -185,19 +215,27 @@ pub(super) struct Step {
     pub(super) remember_device: bool,
 }
 
-/// Judges what was typed. Nothing when it is wrong.
+/// Judges what was given. Nothing when it is wrong.
 async fn prove(
     app: &App,
     tx: &mut Tx,
     client: &Client,
     attempt: &Attempt,
     login: Option<&Login>,
-    request: &Finish,
+    seen: Seen<'_>,
 ) -> Result<Option<Step>> {
     let now = app.now();
+    let (otp, method) = match seen {
+        Seen::Typed(otp, method) => (otp, method),
+        Seen::Passkey(checked) => {
+            let asserted = passkeys::accept(app, tx, client, checked, now).await?;
+            let methods = asserted.map(|asserted| asserted.methods());
+            return Ok(methods.map(|methods| Step { methods, recovery_codes: None, remember_device: false }));
+        }
+    };
     if attempt.needs == Needs::EmailCode {
-        let asked = matches!(request.method, None | Some(Method::EmailOtp));
-        let right = asked && attempt.is_code(app, &request.otp, now) && login.is_some();
+        let asked = matches!(method, None | Some(Method::EmailOtp));
+        let right = asked && attempt.is_code(app, otp, now) && login.is_some();
         return Ok(right.then(|| Step {
             methods: vec![amr::EMAIL],
             recovery_codes: None,
@@ -207,16 +245,16 @@ async fn prove(
     let Some(login) = login else { return Ok(None) };
     let by = By { user: &login.user, client, session: None };
     if attempt.needs == Needs::Enrolment {
-        let codes = factors::confirm_totp_in(app, tx, &by, &request.otp, now).await?;
+        let codes = factors::confirm_totp_in(app, tx, &by, otp, now).await?;
         let methods = Typed::Totp.methods().to_vec();
         return Ok(codes.map(|recovery_codes| Step { methods, recovery_codes, remember_device: false }));
     }
-    let method = match request.method {
-        None => Typed::guess(&request.otp),
+    let method = match method {
+        None => Typed::guess(otp),
         Some(Method::Factor(method)) => method,
         Some(Method::EmailOtp) => return Ok(None),
     };
-    let right = factors::take(app, tx, &by, method, &request.otp, now).await?;
+    let right = factors::take(app, tx, &by, method, otp, now).await?;
     Ok(right.then(|| Step {
         methods: method.methods().to_vec(),
         recovery_codes: None,

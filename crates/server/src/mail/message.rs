@@ -41,6 +41,12 @@ pub enum Message {
         /// Of the client, for people.
         device: String,
     },
+    /// A passkey was enrolled.
+    PasskeyAdded(PasskeyNotice),
+    /// A passkey was removed.
+    PasskeyRemoved(PasskeyNotice),
+    /// The counter of a passkey did not grow.
+    PasskeyCloned(PasskeyNotice),
     /// To the new address: prove that it is yours.
     EmailChangeConfirm {
         /// Opens the page that confirms.
@@ -153,6 +159,19 @@ pub enum Message {
     AccountDeleted {},
 }
 
+/// What a mail about a passkey tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct PasskeyNotice {
+    /// What its owner calls it.
+    pub name: String,
+    /// RFC 3339.
+    pub at: String,
+    /// Of the client.
+    pub ip: String,
+    /// Of the client, for people.
+    pub device: String,
+}
+
 /// A mail as text, before it is addressed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rendered {
@@ -173,6 +192,9 @@ impl Message {
             Self::Welcome {} => "welcome",
             Self::PasswordReset { .. } => "password_reset",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::PasskeyAdded(_) => "passkey_added",
+            Self::PasskeyRemoved(_) => "passkey_removed",
+            Self::PasskeyCloned(_) => "passkey_cloned",
             Self::EmailChangeConfirm { .. } => "email_change_confirm",
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
@@ -203,16 +225,20 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 17] {
+    pub fn samples() -> [Self; 20] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
+        let passkey = || PasskeyNotice { name: "Telephone".into(), at: at(), ip: ip(), device: device() };
         [
             Self::VerifyEmail { link: link(), code: "123456".into(), link_hours: 24, code_minutes: 30 },
             Self::AccountExists { reset_link: link() },
             Self::Welcome {},
             Self::PasswordReset { link: link(), minutes: 30 },
             Self::PasswordChanged { at: at(), ip: ip(), device: device() },
+            Self::PasskeyAdded(passkey()),
+            Self::PasskeyRemoved(passkey()),
+            Self::PasskeyCloned(passkey()),
             Self::EmailChangeConfirm { link: link(), hours: 24 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},

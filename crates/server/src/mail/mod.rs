@@ -14,7 +14,7 @@ mod store;
 pub mod worker;
 
 pub use mailbox::routes;
-pub use message::{Message, Rendered};
+pub use message::{Message, PasskeyNotice, Rendered};
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;

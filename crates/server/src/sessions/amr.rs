@@ -8,6 +8,12 @@ pub const TOTP: &str = "otp";
 pub const EMAIL: &str = "email";
 /// Recovery code. Not in RFC 8176, which has no name for look-up secrets.
 pub const RECOVERY_CODE: &str = "recovery_code";
+/// Key that stays in one authenticator.
+pub const HARDWARE_KEY: &str = "hwk";
+/// Key that can be on several devices.
+pub const SOFTWARE_KEY: &str = "swk";
+/// The authenticator verified its user, by PIN, fingerprint or the like.
+pub const USER: &str = "user";
 /// Several factors.
 pub const SEVERAL_FACTORS: &str = "mfa";
 

@@ -43,6 +43,9 @@ impl Current {
             return self.user.factors.iter().copied().map(Factor::name).collect();
         }
         // Who has a password proves by it: a mailbox alone must not be enough to change it.
-        vec![if self.user.has_password { PASSWORD } else { EMAIL_OTP }]
+        let alone = if self.user.has_password { PASSWORD } else { EMAIL_OTP };
+        // By itself it is two factors.
+        let passkey = self.user.factors.contains(&Factor::Passkey).then_some(Factor::Passkey.name());
+        [alone].into_iter().chain(passkey).collect()
     }
 }

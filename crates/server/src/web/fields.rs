@@ -186,6 +186,23 @@ impl Fields {
         self.optional_text(field, TOKEN_MAX)
     }
 
+    /// A required JSON object, as it came.
+    pub fn object(&mut self, field: &str) -> Option<Value> {
+        match self.object.get(field) {
+            None | Some(Value::Null) => self.missing(field),
+            Some(object @ Value::Object(_)) => Some(object.clone()),
+            Some(_) => {
+                self.problem(field, "wrong_type", format!("{field} must be an object."));
+                None
+            }
+        }
+    }
+
+    /// An optional JSON object, as it came.
+    pub fn optional_object(&mut self, field: &str) -> Option<Value> {
+        if self.is_absent(field) { None } else { self.object(field) }
+    }
+
     /// A required code, as text or number.
     pub fn code(&mut self, field: &str) -> Option<String> {
         if self.is_absent(field) { self.missing(field) } else { self.optional_code(field) }

@@ -1,43 +1,9 @@
 //! The pages behind mailed links, in a real browser without JavaScript.
 use crate::support::browser::Browser;
-use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp, config_in};
-use hallpass::config::Config;
-use hallpass::server;
+use crate::support::served::Served;
+use crate::support::{OTHER_PASSWORD, PASSWORD};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-
-/// The server on a real socket, as the browser meets it.
-struct Served {
-    test: TestApp,
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Served {
-    async fn start() -> Self {
-        Self::start_with(|_| {}).await
-    }
-
-    async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let test = TestApp::start_with(|config| {
-            *config = config_in(&config.server.data_dir);
-            config.server.listen = address;
-            change(config);
-        })
-        .await;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server::serve(test.app.clone(), listener, stopped));
-        Self { test, stop, task }
-    }
-
-    async fn stop(self) {
-        self.stop.send(true).unwrap();
-        self.task.await.unwrap();
-    }
-}
 
 #[tokio::test]
 async fn a_person_confirms_an_address_and_chooses_and_resets_a_password_in_a_browser_without_javascript() {

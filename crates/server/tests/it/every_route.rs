@@ -18,7 +18,7 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 45] = [
+const TABLE: [(&str, &str, Rule); 54] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("GET", "/api/v1/devices", Session),
@@ -29,6 +29,11 @@ const TABLE: [(&str, &str, Rule); 45] = [
     ("POST", "/api/v1/email/undo", Public),
     ("GET", "/api/v1/events", Session),
     ("GET", "/api/v1/factors", Session),
+    ("GET", "/api/v1/factors/passkeys", Session),
+    ("POST", "/api/v1/factors/passkeys", Session),
+    ("POST", "/api/v1/factors/passkeys/options", Session),
+    ("PATCH", "/api/v1/factors/passkeys/{id}", Session),
+    ("DELETE", "/api/v1/factors/passkeys/{id}", Session),
     ("POST", "/api/v1/factors/recovery-codes", Session),
     ("POST", "/api/v1/factors/totp", Session),
     ("DELETE", "/api/v1/factors/totp", Session),
@@ -36,6 +41,8 @@ const TABLE: [(&str, &str, Rule); 45] = [
     ("POST", "/api/v1/introspect", Service),
     ("POST", "/api/v1/login", Public),
     ("POST", "/api/v1/login/email", Public),
+    ("POST", "/api/v1/login/passkey", Public),
+    ("POST", "/api/v1/login/passkey/options", Public),
     ("POST", "/api/v1/logout", Public),
     ("POST", "/api/v1/logout-all", Session),
     ("GET", "/api/v1/me", Session),
@@ -47,6 +54,7 @@ const TABLE: [(&str, &str, Rule); 45] = [
     ("POST", "/api/v1/password/forgot", Public),
     ("POST", "/api/v1/password/reset", Public),
     ("POST", "/api/v1/reauthenticate", Session),
+    ("POST", "/api/v1/reauthenticate/passkey/options", Session),
     ("POST", "/api/v1/reauthenticate/code", Session),
     ("POST", "/api/v1/refresh", Public),
     ("POST", "/api/v1/register", Public),
@@ -60,6 +68,7 @@ const TABLE: [(&str, &str, Rule); 45] = [
     ("POST", "/api/v1/verify-email", Public),
     ("POST", "/api/v1/verify-email/resend", Public),
     ("POST", "/api/v1/verify/enrol", Public),
+    ("POST", "/api/v1/verify/passkey/options", Public),
     ("POST", "/api/v1/verify/resend", Public),
     ("GET", "/health/live", Public),
     ("GET", "/health/ready", Public),

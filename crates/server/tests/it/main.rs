@@ -27,6 +27,7 @@ mod moving;
 mod nodes;
 mod openapi;
 mod ops;
+mod passkeys;
 mod passwordless;
 mod passwords;
 mod proxies;

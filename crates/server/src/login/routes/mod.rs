@@ -1,4 +1,5 @@
 //! The handlers of coming in.
+mod passkey;
 mod reauthenticate;
 mod signin;
 mod signup;
@@ -17,6 +18,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(signup::routes())
         .merge(signin::routes())
+        .merge(passkey::routes())
         .merge(reauthenticate::routes())
         .routes(routes!(public_settings))
 }

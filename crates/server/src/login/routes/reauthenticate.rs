@@ -3,6 +3,7 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::error::{Problem, Result};
 use crate::hashing::Password;
+use crate::login::passkey::Answered;
 use crate::login::reauthenticate::{Fresh, reauthenticate, send_code};
 use crate::login::second::Method;
 use crate::sessions::{Current, FreshToken, Said, fresh_token};
@@ -11,6 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(prove_again)).routes(routes!(mail_code))
 }
 
-/// A fresh proof of identity: `password`, or a code as `otp`.
+/// A fresh proof of identity: `password`, a code as `otp`, or `passkey` with `ceremony`.
 #[derive(ToSchema)]
 pub struct ReauthenticateRequest {
     /// Password; for accounts without a second factor.
@@ -31,6 +33,11 @@ pub struct ReauthenticateRequest {
     /// `totp`, `recovery_code` or `email_otp`; without it the form of the code tells.
     #[schema(value_type = Option<String>)]
     method: Option<Method>,
+    /// The assertion of a passkey as `toJSON()` gives it.
+    #[schema(value_type = Option<Object>)]
+    passkey: Option<Value>,
+    /// From the options of the passkey.
+    ceremony: Option<String>,
 }
 
 impl FromFields for ReauthenticateRequest {
@@ -38,10 +45,12 @@ impl FromFields for ReauthenticateRequest {
         let password = fields.optional_password("password");
         let otp = fields.optional_code("otp");
         let method = fields.choice("method", &Method::NAMES, None);
-        if password.is_none() && otp.is_none() && !fields.has_problems() {
-            fields.problem("password", "required", "Send password, or a code as otp.");
+        let passkey = fields.optional_object("passkey");
+        let ceremony = if passkey.is_some() { fields.token("ceremony") } else { None };
+        if password.is_none() && otp.is_none() && passkey.is_none() && !fields.has_problems() {
+            fields.problem("password", "required", "Send password, a code as otp, or a passkey.");
         }
-        Some(Self { password, otp, method: method? })
+        Some(Self { password, otp, method: method?, passkey, ceremony })
     }
 }
 
@@ -64,9 +73,10 @@ async fn prove_again(
     current: Current,
     Body(request): Body<ReauthenticateRequest>,
 ) -> Result<(SetCookies, Json<Reauthenticated>)> {
-    let fresh = match (request.password, request.otp) {
-        (Some(password), _) => Fresh::Password(password),
-        (None, otp) => Fresh::Typed(otp.unwrap_or_default(), request.method),
+    let fresh = match (request.passkey, request.ceremony, request.password) {
+        (Some(credential), Some(ceremony), _) => Fresh::Passkey(Answered { ceremony, credential }),
+        (_, _, Some(password)) => Fresh::Password(password),
+        (_, _, None) => Fresh::Typed(request.otp.unwrap_or_default(), request.method),
     };
     let session = reauthenticate(&app, &current, &client, fresh).await?;
     let (cookies, token) = fresh_token(&app, &session, &current.user)?;

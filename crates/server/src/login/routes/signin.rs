@@ -5,9 +5,10 @@ use crate::error::{Code, Error, Problem, Result};
 use crate::factors::TotpSetup;
 use crate::hashing::Password;
 use crate::login::admit::{Admitted, Wanted};
+use crate::login::passkey::Answered;
 use crate::login::password::{SignIn, sign_in};
 use crate::login::passwordless::{self, ByMail};
-use crate::login::second::{self, Finish, Method};
+use crate::login::second::{self, Finish, Given, Method};
 use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
 use crate::users::UserView;
@@ -18,6 +19,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use hallpass_crypto::secret::Opaque;
 use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -223,8 +225,13 @@ async fn login_by_mail(
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct FinishRequest {
-    /// The code: mailed, of the authenticator app, or a recovery code.
-    otp: String,
+    /// The code: mailed, of the authenticator app, or a recovery code. Or else `passkey` and `ceremony`.
+    otp: Option<String>,
+    /// The assertion as `toJSON()` gives it.
+    #[schema(value_type = Option<Object>)]
+    passkey: Option<Value>,
+    /// From the options of the passkey.
+    ceremony: Option<String>,
     /// From the answer of the first step; the cookie does as well.
     attempt: Option<String>,
     /// If it is sent, it must be the address of the account.
@@ -240,22 +247,24 @@ pub struct FinishRequest {
 
 impl FromFields for FinishRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let otp = fields.code("otp");
+        let passkey = fields.optional_object("passkey");
+        let ceremony = if passkey.is_some() { fields.token("ceremony") } else { None };
+        let otp = if passkey.is_some() { fields.optional_code("otp") } else { fields.code("otp") };
         let attempt = fields.optional_token("attempt");
         let email = fields.optional_email("email");
         let method = fields.choice("method", &Method::NAMES, None);
         let remember_device = fields.optional_flag("rememberDevice").unwrap_or(false);
-        Some(Self { otp: otp?, attempt, email, method: method?, remember_device })
+        Some(Self { otp, passkey, ceremony, attempt, email, method: method?, remember_device })
     }
 }
 
 /// The attempt that a call is about: from the body, or from the cookie.
-fn named(app: &App, headers: &HeaderMap, sent: Option<String>) -> Result<String> {
+pub(super) fn named(app: &App, headers: &HeaderMap, sent: Option<String>) -> Result<String> {
     let cookie = app.cookies.read(headers, Cookie::Attempt)?.map(str::to_owned);
     sent.or(cookie).ok_or_else(|| Error::new(Code::InvalidAttempt))
 }
 
-/// Finishes a sign-in by a code, or takes it one step further.
+/// Finishes a sign-in by a code or a passkey, or takes it one step further.
 #[utoipa::path(post, path = "/api/v1/verify", tag = "accounts", params(KnownDevice), request_body = FinishRequest, responses(
     (status = 200, body = SignInBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
@@ -266,10 +275,13 @@ async fn finish(
     headers: HeaderMap,
     Body(request): Body<FinishRequest>,
 ) -> Result<(SetCookies, Json<SignInBody>)> {
-    let FinishRequest { otp, attempt, email, method, remember_device } = request;
+    let FinishRequest { otp, passkey, ceremony, attempt, email, method, remember_device } = request;
     let attempt = named(&app, &headers, attempt)?;
-    let admitted =
-        second::finish(&app, &client, &Finish { attempt, email, otp, method, remember_device }).await?;
+    let given = match (passkey, ceremony) {
+        (Some(credential), Some(ceremony)) => Given::Passkey(Answered { ceremony, credential }),
+        _ => Given::Typed(otp.unwrap_or_default(), method),
+    };
+    let admitted = second::finish(&app, &client, &Finish { attempt, email, given, remember_device }).await?;
     let (cookies, body) = answer(&app, "Signed in.", &admitted);
     Ok((over(&app, &admitted).and(cookies), body))
 }
@@ -278,7 +290,7 @@ async fn finish(
 #[derive(ToSchema)]
 pub struct AttemptRequest {
     /// From the answer of the first step; the cookie does as well.
-    attempt: Option<String>,
+    pub(super) attempt: Option<String>,
 }
 
 impl FromFields for AttemptRequest {

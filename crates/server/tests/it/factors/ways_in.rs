@@ -8,14 +8,17 @@ use serde_json::{Value, json};
 const ANN: &str = "ann@example.com";
 
 /// Calls whose answer may carry tokens, by how this file tries them.
-const WAYS: [(&str, &str); 6] = [
+const WAYS: [(&str, &str); 8] = [
     ("POST", "/api/v1/login"),
     ("POST", "/api/v1/verify"),
     ("POST", "/api/v1/register"),
+    // Two factors by itself; what is less does not pass: `passkeys::abuse`.
+    ("POST", "/api/v1/login/passkey"),
     // No way in: they take a session that is there.
     ("POST", "/api/v1/refresh"),
     ("POST", "/api/v1/reauthenticate"),
     ("POST", "/api/v1/factors/totp/confirm"),
+    ("POST", "/api/v1/factors/passkeys"),
 ];
 
 /// Whether a schema leads to tokens, through its references.

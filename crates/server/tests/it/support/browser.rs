@@ -98,6 +98,45 @@ impl Browser {
         self.in_session("POST", &format!("/element/{element}/value"), &json!({ "text": text })).await;
     }
 
+    /// Runs a script in the page, as the body of an async function; its `return`, or what it throws.
+    pub async fn run(&self, script: &str, arguments: Value) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; const args = arguments[0];
+             (async () => {{ {script} }})().then(value => done({{ value }}), error => done({{ error: String(error) }}))"
+        );
+        let body = json!({ "script": script, "args": [arguments] });
+        let answer = self.in_session("POST", "/execute/async", &body).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        answer["value"].clone()
+    }
+
+    /// Takes pages opened from now on as if they had no content security policy: as pages of a team's own, which may call the API.
+    pub async fn ignore_policies(&self) {
+        let command = json!({ "cmd": "Page.setBypassCSP", "params": { "enabled": true } });
+        self.in_session("POST", "/goog/cdp/execute", &command).await;
+    }
+
+    /// Adds a virtual authenticator (WebAuthn Level 3, 11.2): built in, with resident keys and user verification.
+    pub async fn add_authenticator(&self) -> String {
+        let body = json!({ "protocol": "ctap2", "transport": "internal", "hasResidentKey": true,
+            "hasUserVerification": true, "isUserConsenting": true, "isUserVerified": true });
+        let id = self.in_session("POST", "/webauthn/authenticator", &body).await;
+        id.as_str().unwrap_or_else(|| panic!("{id}")).to_owned()
+    }
+
+    /// The credentials of a virtual authenticator.
+    pub async fn credentials(&self, authenticator: &str) -> Vec<Value> {
+        let path = format!("/webauthn/authenticator/{authenticator}/credentials");
+        let list = self.in_session("GET", &path, &Value::Null).await;
+        list.as_array().unwrap_or_else(|| panic!("{list}")).clone()
+    }
+
+    /// Whether a virtual authenticator recognises its user from now on.
+    pub async fn set_user_verified(&self, authenticator: &str, verified: bool) {
+        let path = format!("/webauthn/authenticator/{authenticator}/uv");
+        self.in_session("POST", &path, &json!({ "isUserVerified": verified })).await;
+    }
+
     /// What a person sees, as a PNG in base64; for people who look at it.
     pub async fn screenshot(&self) -> String {
         self.in_session("GET", "/screenshot", &Value::Null).await.as_str().unwrap().to_owned()

@@ -6,11 +6,14 @@ pub mod database;
 pub mod mmdb;
 pub mod named;
 pub mod postgres;
+pub mod security_key;
+pub mod served;
 pub mod smtp;
 pub mod world;
 
 pub use authenticator::Authenticator;
 pub use client::{Answer, Client};
+pub use security_key::SecurityKey;
 pub use world::{TestClock, TestRandom};
 
 use database::Database;
