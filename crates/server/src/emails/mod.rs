@@ -15,6 +15,7 @@ use crate::ids::UserId;
 use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
+use crate::passkeys;
 use crate::sessions::{self, Current};
 use crate::users::{self, User};
 use crate::web::Client;
@@ -35,6 +36,10 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     let free = owner.is_none_or(|owner| owner.id == user.id);
     limits::spend_mail(app, client).await?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, user.id).await?;
+    let current = current.anew(&mut tx, now).await?;
+    current.require_fresh(app, now)?;
+    let user = &current.user;
     let allowed = mail::may_send(app, &mut tx, &new.typed, now).await?;
     let settings = &app.config.codes;
     let issue = |purpose, subject, ttl| Issue {
@@ -78,6 +83,7 @@ pub async fn confirm_change(app: &App, client: &Client, token: &str) -> Result<U
     let found = codes::peek(&app.db, Purpose::ChangeEmail, token, now).await?;
     let new = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     if !users::change_email(app, &mut tx, found.user, &new, now).await? {
         return Err(invalid());
@@ -101,12 +107,14 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     let found = codes::peek(&app.db, Purpose::UndoEmailChange, token, now).await?;
     let old = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     if !users::change_email(app, &mut tx, found.user, &old, now).await? {
         return Err(invalid());
     }
     // Whoever changed the address was signed in on one of them.
     devices::forget_all(&mut tx, found.user, None).await?;
+    passkeys::doubt_since(&mut tx, found.user, now.minus(app.config.codes.email_undo_ttl), now).await?;
     let revoked = sessions::revoke_all(app, &mut tx, found.user, None, "email_change_undone", now).await?;
     codes::kill_all(&mut tx, found.user).await?;
     codes::kill_later_returns(&mut tx, &found).await?;

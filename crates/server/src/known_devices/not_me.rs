@@ -2,6 +2,7 @@
 //!
 //! Whoever holds the link owns the mailbox that the account had when the sign-in was told. So the link undoes what the
 //! other one can have done since: it gives the account its address back and takes the password that was used.
+use super::LINK_LIFE;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -9,9 +10,10 @@ use crate::codes::{self, Found, Issue, Purpose};
 use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
-use crate::ids::SessionId;
+use crate::ids::{DeviceId, SessionId};
 use crate::mail::{self, Message};
 use crate::names::Email;
+use crate::passkeys;
 use crate::sessions::{self, Session};
 use crate::users::{self, User};
 use crate::web::Client;
@@ -59,6 +61,7 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     let found = codes::peek(&app.db, Purpose::DisownSignIn, token, now).await?;
     let (session, address) = parse(&found).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     // Before the account is read: a change of address that is being confirmed is over then, or will not be.
     codes::kill_all(&mut tx, found.user).await?;
@@ -69,7 +72,12 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     if user.has_password {
         users::clear_password(&mut tx, user.id, now).await?;
     }
-    let revoked = end(app, &mut tx, &user, session, end_others, now).await?;
+    // Whoever added one since may be the other one: then it signs in beside the new password only.
+    let told = sessions::find_any(&mut tx, user.id, session).await?;
+    let since = told.as_ref().map_or(now.minus(LINK_LIFE), |told| told.created_at);
+    let doubted = passkeys::doubt_since(&mut tx, user.id, since, now).await?;
+    let device = told.and_then(|told| told.device);
+    let revoked = end(app, &mut tx, &user, (session, device), end_others, now).await?;
     let password = if user.has_password && user.disabled_at.is_none() {
         Some(codes::issue(app, &mut tx, &choice(app, &user), now).await?)
     } else {
@@ -79,7 +87,9 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     let to = if restored { &address.typed } else { &user.email };
     mail::enqueue(app, &mut tx, to, &message, now).await?;
     let event = Event::new(Kind::SignInDisowned, client).user(user.id).session(session);
-    let detail = json!({ "revoked": revoked, "allSessions": end_others, "addressRestored": restored });
+    let detail = json!({
+        "revoked": revoked, "allSessions": end_others, "addressRestored": restored, "passkeysDoubted": doubted,
+    });
     audit::record(app, &mut tx, event.detail(detail), now);
     mail::commit(app, tx).await?;
     Ok(Disowned { password })
@@ -87,9 +97,14 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
 
 /// Makes the device unknown and ends its sessions, or all; returns how many were live. No device stays trusted: what the
 /// other one did on them is not known.
-async fn end(app: &App, tx: &mut Tx, user: &User, id: SessionId, all: bool, now: Timestamp) -> Result<u64> {
-    let session = sessions::find_any(&mut *tx, user.id, id).await?;
-    let device = session.and_then(|session| session.device);
+async fn end(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    (id, device): (SessionId, Option<DeviceId>),
+    all: bool,
+    now: Timestamp,
+) -> Result<u64> {
     if let Some(device) = device {
         devices::forget(tx, user.id, device).await?;
     }

@@ -69,7 +69,7 @@ pub struct Passkey {
     pub created_at: Timestamp,
     /// When it last proved something.
     pub last_used_at: Option<Timestamp>,
-    /// When its counter first did not grow.
+    /// When its counter first did not grow, or its owner said that somebody else was in when it was added.
     pub suspect_at: Option<Timestamp>,
 }
 
@@ -93,7 +93,8 @@ pub struct PasskeyView {
     pub user_verified: bool,
     /// How clients reach it, as they said: `internal`, `hybrid`, `usb`, `nfc`, `ble`.
     pub transports: Vec<String>,
-    /// Since when its counter says that there may be a copy; it does not sign in alone any more.
+    /// Since when somebody else may hold it: its counter says that there may be a copy, or it was added when somebody else was
+    /// in the account. It does not sign in alone any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspect_at: Option<String>,
 }
@@ -158,6 +159,12 @@ fn methods(backup_eligible: bool, user_verified: bool) -> Vec<&'static str> {
 /// The passkeys of a user, oldest first.
 pub async fn of_user(mut db: impl Statements, user: UserId) -> Result<Vec<Passkey>> {
     Ok(store::of_user(&mut db, user).await?)
+}
+
+/// Has the passkeys that a user added since an instant, by when somebody else may have been in, sign in beside another factor only;
+/// returns how many. They are not removed: then the mailbox alone would remove a second factor.
+pub async fn doubt_since(tx: &mut Tx, user: UserId, since: Timestamp, now: Timestamp) -> Result<u64> {
+    Ok(store::suspect_since(tx, user, since, now).await?)
 }
 
 /// Removes what is known of ceremonies that expired before an instant, a batch at a time; returns how many.

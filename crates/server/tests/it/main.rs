@@ -38,6 +38,7 @@ mod secrets;
 mod services;
 mod sessions;
 mod sql;
+mod takeover;
 mod tidy;
 mod tokens;
 mod uniform;
