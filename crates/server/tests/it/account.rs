@@ -57,6 +57,28 @@ async fn name_and_username_can_be_set_left_and_removed() {
 }
 
 #[tokio::test]
+async fn another_username_needs_a_fresh_proof_and_is_told_by_mail() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    client.patch("/api/v1/me", json!({ "username": "ann" })).await;
+    let mail = server.latest_mail(ANN).await;
+    assert_eq!(mail["subject"], "Your username at Hallpass was changed");
+    assert!(mail["text"].as_str().unwrap().contains("is ann now"), "{mail}");
+    server.advance(Duration::from_secs(600));
+    let told = server.mails_to(ANN).await.len();
+    for username in [json!("mallory"), json!("Ann"), Value::Null] {
+        let refused = client.patch("/api/v1/me", json!({ "username": username, "name": "M" })).await;
+        assert_eq!((refused.status, refused.code()), (403, "reauthentication_required"), "{username}");
+    }
+    let same = client.patch("/api/v1/me", json!({ "username": "ann", "name": "Ann" })).await;
+    assert_eq!((same.status, &same.json["user"]["name"]), (200, &json!("Ann")), "the name signs nobody in");
+    assert_eq!(server.mails_to(ANN).await.len(), told, "nothing changed, nothing is told");
+    client.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
+    assert_eq!(client.patch("/api/v1/me", json!({ "username": null })).await.status, 200);
+    assert!(server.latest_mail(ANN).await["text"].as_str().unwrap().contains("was removed"));
+}
+
+#[tokio::test]
 async fn deleting_the_account_ends_everything_at_once_and_frees_the_address() {
     let server = TestApp::start().await;
     let mut client = server.signed_in(ANN).await;
