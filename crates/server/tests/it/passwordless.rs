@@ -302,9 +302,9 @@ async fn mail_alone_signs_nobody_in_unless_it_is_switched_on() {
     let refused = server.client().post("/api/v1/login/email", json!({ "email": ANN })).await;
     assert_eq!(refused.status, 404, "{}", refused.text);
     let settings = server.client().get("/api/v1/settings").await;
-    assert_eq!(settings.json["login"]["methods"], json!(["password"]));
+    assert_eq!(settings.json["login"]["methods"], json!(["password", "passkey"]));
     let settings = passwordless().await.client().get("/api/v1/settings").await;
-    assert_eq!(settings.json["login"]["methods"], json!(["password", "email"]));
+    assert_eq!(settings.json["login"]["methods"], json!(["password", "passkey", "email"]));
 }
 
 #[tokio::test]
