@@ -6,6 +6,7 @@ mod ways_in;
 
 use crate::support::{Authenticator, Client, OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::config::{HashCost, Profile, Secret};
+use hallpass::db::Statements;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -294,5 +295,62 @@ async fn who_lost_phone_and_password_comes_back_by_mail_and_a_recovery_code() {
     for (otp, status) in [(lost.code(&server), 401), (codes[1].clone(), 401), (app.code(&server), 200)] {
         phone.post("/api/v1/login", body.clone()).await;
         assert_eq!(phone.post("/api/v1/verify", json!({ "otp": otp })).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_has_160_bits_of_its_own_for_each_user() {
+    let server = TestApp::start().await;
+    let mut secrets = Vec::new();
+    for email in ["ann@example.com", "bob@example.com"] {
+        let mut client = server.signed_in(email).await;
+        for _ in 0..2 {
+            let setup = client.post_nothing("/api/v1/factors/totp").await;
+            let secret =
+                data_encoding::BASE32_NOPAD.decode(setup.json["secret"].as_str().unwrap().as_bytes());
+            secrets.push(secret.unwrap());
+        }
+    }
+    assert!(secrets.iter().all(|secret| secret.len() == 20));
+    secrets.sort();
+    secrets.dedup();
+    assert_eq!(secrets.len(), 4, "one of its own for each beginning");
+}
+
+#[tokio::test]
+async fn every_change_of_an_app_or_of_recovery_codes_is_told_by_mail() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in("ann@example.com").await;
+    let mut told = server.mails_to("ann@example.com").await.len();
+    let mut latest = async |said: &str| {
+        let mails = server.mails_to("ann@example.com").await;
+        told += 1;
+        assert_eq!(mails.len(), told, "one mail for one change: {}", mails[0]);
+        assert!(mails[0]["text"].as_str().unwrap().contains(said), "{}", mails[0]);
+    };
+    ann.set_up_totp(&server).await;
+    latest("An authenticator app was set up for your account").await;
+    ann.post_nothing("/api/v1/factors/recovery-codes").await;
+    latest("New recovery codes were made for your account").await;
+    ann.delete("/api/v1/factors/totp").await;
+    latest("An authenticator app was removed from your account").await;
+}
+
+#[tokio::test]
+async fn who_deletes_the_account_leaves_neither_app_nor_codes_behind() {
+    let server = TestApp::start().await;
+    let (mut ann, app, _) = ann_with_an_app(&server).await;
+    first_step(&mut server.client(), "ann@example.com").await;
+    let fresh = ann.post("/api/v1/reauthenticate", json!({ "otp": app.code(&server) })).await;
+    ann.keep_tokens(&fresh);
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    for sql in [
+        "select count(*) from totp_secrets",
+        "select count(*) from recovery_codes",
+        "select count(*) from sign_in_attempts",
+        "select count(*) from devices",
+    ] {
+        let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
+        assert_eq!(row.int().unwrap(), 0, "{sql}");
     }
 }
