@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::mail::{self, Message};
 use crate::names::Email;
+use crate::passkeys;
 use crate::sessions::{self, Session};
 use crate::users::{self, User};
 use crate::web::Client;
@@ -70,6 +71,7 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
         users::clear_password(&mut tx, user.id, now).await?;
     }
     let revoked = end(app, &mut tx, &user, session, end_others, now).await?;
+    let suspected = passkeys::suspect_since(&mut tx, user.id, session.begun_at(), now).await?;
     let password = if user.has_password && user.disabled_at.is_none() {
         Some(codes::issue(app, &mut tx, &choice(app, &user), now).await?)
     } else {
@@ -79,7 +81,9 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     let to = if restored { &address.typed } else { &user.email };
     mail::enqueue(app, &mut tx, to, &message, now).await?;
     let event = Event::new(Kind::SignInDisowned, client).user(user.id).session(session);
-    let detail = json!({ "revoked": revoked, "allSessions": end_others, "addressRestored": restored });
+    let detail = json!({
+        "revoked": revoked, "allSessions": end_others, "addressRestored": restored, "passkeysSuspected": suspected
+    });
     audit::record(app, &mut tx, event.detail(detail), now);
     mail::commit(app, tx).await?;
     Ok(Disowned { password })

@@ -112,6 +112,18 @@ pub(super) async fn suspect(db: &mut impl Statements, id: RowId, now: Timestamp)
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
+/// Returns how many were not suspect before.
+pub(super) async fn suspect_since(
+    db: &mut impl Statements,
+    user: UserId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<u64> {
+    let sql =
+        "update passkeys set suspect_at = $3 where user_id = $1 and created_at >= $2 and suspect_at is null";
+    db.execute(sql, &[user.into(), since.into(), now.into()]).await
+}
+
 /// Notes that a ceremony has served. `false` when it had before: of parallel calls exactly one gets `true`.
 pub(super) async fn spend(
     db: &mut impl Statements,
