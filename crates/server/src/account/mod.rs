@@ -55,7 +55,8 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
     }
     let mut tx = app.db.begin().await?;
     users::change_profile(app, &mut tx, &current.user, profile, now).await?;
-    if let Some(to) = username {
+    // An address that nobody has proven may be a stranger's, who must not be flooded with mail.
+    if let Some(to) = username.filter(|_| current.user.email_verified_at.is_some()) {
         let message = Message::UsernameChanged {
             username: to.map(str::to_owned),
             at: now.rfc3339(),

@@ -1,5 +1,6 @@
 //! The own account: look, change, export, delete, read its log.
 use crate::support::{PASSWORD, TestApp};
+use hallpass::config::RegistrationMode;
 use hallpass::db::Statements;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -76,6 +77,20 @@ async fn another_username_needs_a_fresh_proof_and_is_told_by_mail() {
     client.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
     assert_eq!(client.patch("/api/v1/me", json!({ "username": null })).await.status, 200);
     assert!(server.latest_mail(ANN).await["text"].as_str().unwrap().contains("was removed"));
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_has_proven_is_not_told_of_usernames() {
+    let server = TestApp::start_with(|config| config.registration.mode = RegistrationMode::Immediate).await;
+    let mut stranger = server.client();
+    let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "body" });
+    let registered = stranger.post("/api/v1/register", body).await;
+    stranger.keep_tokens(&registered);
+    let before = server.mails_to(ANN).await.len();
+    for username in ["one", "two"] {
+        assert_eq!(stranger.patch("/api/v1/me", json!({ "username": username })).await.status, 200);
+    }
+    assert_eq!(server.mails_to(ANN).await.len(), before);
 }
 
 #[tokio::test]
