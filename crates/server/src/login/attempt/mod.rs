@@ -28,6 +28,7 @@ const SENDS: i64 = 4;
 /// Codes that may be mailed to one user within [`MAILS_SPAN`], beside those of sign-ins that were finished.
 const MAILS: i64 = 10;
 const MAILS_SPAN: Duration = Duration::from_secs(15 * 60);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Name of the mailed code's purpose in its MAC.
 const CODE_PURPOSE: &str = "sign_in";
 
@@ -182,6 +183,12 @@ pub(super) async fn renew(
 pub(super) async fn may_mail_code(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<bool> {
     tx.lock(&format!("sign-in-mails/{user}")).await?;
     Ok(store::codes_mailed(tx, user, now.minus(MAILS_SPAN)).await? < MAILS)
+}
+
+/// Whether a wrong try is one of which the owner is told: every fifth within a day, however they are spread over attempts, so that
+/// nobody who knows the password guesses unseen by a few tries in each.
+pub(super) async fn is_to_be_told(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<bool> {
+    Ok(store::tries(tx, user, now.minus(DAY)).await? % i64::from(TRIES) == 0)
 }
 
 /// That no further code is mailed for now.
