@@ -168,7 +168,7 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 8] = [
+    const ALL: [Purpose; 9] = [
         Purpose::RefreshMac,
         Purpose::Seal,
         Purpose::Csrf,
@@ -177,6 +177,7 @@ mod tests {
         Purpose::Registration,
         Purpose::Audit,
         Purpose::Check,
+        Purpose::Passkey,
     ];
 
     #[test]
@@ -193,7 +194,7 @@ mod tests {
             ALL.iter().flat_map(|p| ring.derive(*p).all().copied().collect::<Vec<_>>()).collect();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), 18);
+        assert_eq!(keys.len(), 2 * ALL.len());
     }
 
     #[test]

@@ -63,12 +63,21 @@ macro_rules! id {
     )+};
 }
 
+/// Milliseconds since the epoch, as the id says.
+fn millis(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX)
+}
+
 fn is_later(id: Uuid, at: Timestamp) -> bool {
-    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
-    millis > at.micros().div_euclid(1000)
+    millis(id) > at.micros().div_euclid(1000)
 }
 
 impl SessionId {
+    /// The time within the id, by the clock of the node that made it.
+    pub fn begun_at(&self) -> Timestamp {
+        Timestamp(millis(self.0).saturating_mul(1000))
+    }
+
     /// Whether the time within the id is later than the millisecond of an instant.
     pub fn begun_after(&self, at: Timestamp) -> bool {
         is_later(self.0, at)
@@ -76,6 +85,11 @@ impl SessionId {
 }
 
 impl RowId {
+    /// The time within the id, by the clock of the node that made it.
+    pub fn made_at(&self) -> Timestamp {
+        Timestamp(millis(self.0).saturating_mul(1000))
+    }
+
     /// Whether the time within the id is later than the millisecond of an instant.
     pub fn made_after(&self, at: Timestamp) -> bool {
         is_later(self.0, at)

@@ -59,6 +59,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/sign_in_link.txt",
     "mail/sign_in_stopped.html",
     "mail/sign_in_stopped.txt",
+    "mail/username_changed.html",
+    "mail/username_changed.txt",
     "mail/verify_email.html",
     "mail/verify_email.txt",
     "mail/welcome.html",

@@ -15,7 +15,7 @@ use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::passkeys::{self, Passkey, PasskeyView};
-use crate::sessions::{self, Current, SessionView};
+use crate::sessions::{self, Current, SessionView, device};
 use crate::users::{self, Profile, User, UserView};
 use crate::web::Client;
 use serde::Serialize;
@@ -44,20 +44,39 @@ pub struct Export {
     events: Vec<EventView>,
 }
 
-/// Changes name or username.
+/// Changes name or username. The latter signs in, so it takes a fresh proof and is told by mail (ASVS 6.3.7, 7.5.1).
 ///
 /// # Errors
-/// [`Code::UsernameTaken`].
+/// [`Code::UsernameTaken`], [`Code::ReauthenticationRequired`].
 pub async fn change(app: &App, current: &Current, client: &Client, profile: &Profile) -> Result<User> {
     let now = app.now();
+    let username = profile.username.as_ref().map(|to| to.as_ref().map(|name| name.typed.as_str()));
+    let username = username.filter(|to| *to != current.user.username.as_deref());
+    if username.is_some() {
+        current.require_fresh(app, now)?;
+    }
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, current.user.id).await?;
     let current = &current.anew(&mut tx, now).await?;
+    if username.is_some() {
+        current.require_fresh(app, now)?;
+    }
     users::change_profile(app, &mut tx, &current.user, profile, now).await?;
+    // An address that nobody has proven may be a stranger's, who must not be flooded with mail.
+    if let Some(to) = username.filter(|_| current.user.email_verified_at.is_some()) {
+        let message = Message::UsernameChanged {
+            username: to.map(str::to_owned),
+            at: now.rfc3339(),
+            ip: client.ip.to_string(),
+            device: device::describe(client.agent.as_deref().unwrap_or_default()),
+        };
+        mail::enqueue(app, &mut tx, &current.user.email, &message, now).await?;
+    }
     let event = Event::new(Kind::ProfileChanged, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
     let user =
         users::find_in(&mut tx, current.user.id).await?.ok_or_else(|| Error::new(Code::SessionRevoked))?;
-    tx.commit().await?;
+    mail::commit(app, tx).await?;
     Ok(user)
 }
 

@@ -71,7 +71,7 @@ impl FromFields for ProfileRequest {
     }
 }
 
-/// Changes name or username.
+/// Changes name or username. Another username needs a fresh proof of identity.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "accounts", security(("bearer" = [])), request_body = ProfileRequest, responses(
     (status = 200, body = Me), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]

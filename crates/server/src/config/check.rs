@@ -40,6 +40,10 @@ fn login(config: &Config, problems: &mut Vec<ConfigError>) {
         let text = "has a meaning with factors.policy = \"optional\" only; remove it";
         problems.push(ConfigError::new("factors.required_roles", text));
     }
+    if config.profile == Profile::Strict && login.passwordless {
+        let text = "must be off in the strict profile: a mailbox is no proof of identity there";
+        problems.push(ConfigError::new("login.passwordless", text));
+    }
     if config.profile == Profile::Strict
         && login.email_otp != EmailOtp::Off
         && factors.policy != FactorPolicy::Required
@@ -220,7 +224,7 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     between("codes.reset_ttl", codes.reset_ttl, 1, 86_400, "1s and 24h");
     between("codes.email_undo_ttl", codes.email_undo_ttl, 1, 30 * 86_400, "1s and 30d");
     if let Some(ttl) = codes.otp_ttl {
-        between("codes.otp_ttl", ttl, 1, 86_400, "1s and 24h");
+        between("codes.otp_ttl", ttl, 1, 600, "1s and 10m");
     }
     if !(1..=10).contains(&config.codes.max_tries) {
         problems.push(ConfigError::new("codes.max_tries", "must be between 1 and 10"));

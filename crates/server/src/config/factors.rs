@@ -38,7 +38,7 @@ impl Default for Login {
         Self {
             email_otp: EmailOtp::Off,
             passwordless: false,
-            link_ttl: Duration::from_secs(15 * 60),
+            link_ttl: Duration::from_secs(10 * 60),
             after_link_url: None,
         }
     }

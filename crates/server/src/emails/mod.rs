@@ -20,6 +20,10 @@ use crate::sessions::{self, Current};
 use crate::users::{self, User};
 use crate::web::Client;
 use serde_json::json;
+use std::time::Duration;
+
+/// Whoever changed the address may have been in the account for so long before.
+const BEFORE_CHANGE: Duration = Duration::from_secs(86_400);
 
 /// Asks the new address to confirm and tells the present one, with a link to undo.
 ///
@@ -114,8 +118,9 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     }
     // Whoever changed the address was signed in on one of them.
     devices::forget_all(&mut tx, found.user, None).await?;
-    passkeys::doubt_since(&mut tx, found.user, now.minus(app.config.codes.email_undo_ttl), now).await?;
     let revoked = sessions::revoke_all(app, &mut tx, found.user, None, "email_change_undone", now).await?;
+    let since = found.id.made_at().minus(BEFORE_CHANGE);
+    let suspected = passkeys::suspect_since(&mut tx, found.user, since, now).await?;
     codes::kill_all(&mut tx, found.user).await?;
     codes::kill_later_returns(&mut tx, &found).await?;
     let issue = Issue {
@@ -131,8 +136,9 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     let minutes = app.config.codes.reset_ttl.as_secs() / 60;
     mail::enqueue(app, &mut tx, &old.typed, &Message::EmailChangeUndone {}, now).await?;
     mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, minutes }, now).await?;
-    let event =
-        Event::new(Kind::EmailChangeUndone, client).user(found.user).detail(json!({ "revoked": revoked }));
+    let event = Event::new(Kind::EmailChangeUndone, client)
+        .user(found.user)
+        .detail(json!({ "revoked": revoked, "passkeysSuspected": suspected }));
     audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await
 }

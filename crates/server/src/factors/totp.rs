@@ -13,7 +13,11 @@ use fast_qr::qr::QRBuilder;
 use hallpass_crypto::code;
 use hallpass_crypto::totp::Secret;
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
+
+/// How long a secret waits for the code that confirms it.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// What an authenticator app needs; shown once.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +49,7 @@ pub(super) async fn begin(app: &Inner, tx: &mut Tx, user: &User, now: Timestamp)
     })
 }
 
-/// Confirms an app by one of its codes. `false` when the code is wrong or nothing was begun.
+/// Confirms an app by one of its codes. `false` when the code is wrong or nothing was begun of late.
 pub(super) async fn confirm(
     app: &Inner,
     tx: &mut Tx,
@@ -53,7 +57,8 @@ pub(super) async fn confirm(
     typed: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let begun = store::find_totp(tx, user).await?.filter(|totp| totp.confirmed_at.is_none());
+    let waits = |totp: &Totp| totp.confirmed_at.is_none() && totp.created_at.plus(CONFIRM_WITHIN) > now;
+    let begun = store::find_totp(tx, user).await?.filter(waits);
     match right_step(app, user, begun.as_ref(), typed, now)? {
         Some((id, step)) => Ok(store::confirm_totp(tx, id, user, step, now).await?),
         None => Ok(false),

@@ -2,7 +2,6 @@
 //!
 //! Whoever holds the link owns the mailbox that the account had when the sign-in was told. So the link undoes what the
 //! other one can have done since: it gives the account its address back and takes the password that was used.
-use super::LINK_LIFE;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -10,7 +9,7 @@ use crate::codes::{self, Found, Issue, Purpose};
 use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
-use crate::ids::{DeviceId, SessionId};
+use crate::ids::SessionId;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::passkeys;
@@ -72,12 +71,8 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     if user.has_password {
         users::clear_password(&mut tx, user.id, now).await?;
     }
-    // Whoever added one since may be the other one: then it signs in beside the new password only.
-    let told = sessions::find_any(&mut tx, user.id, session).await?;
-    let since = told.as_ref().map_or(now.minus(LINK_LIFE), |told| told.created_at);
-    let doubted = passkeys::doubt_since(&mut tx, user.id, since, now).await?;
-    let device = told.and_then(|told| told.device);
-    let revoked = end(app, &mut tx, &user, (session, device), end_others, now).await?;
+    let revoked = end(app, &mut tx, &user, session, end_others, now).await?;
+    let suspected = passkeys::suspect_since(&mut tx, user.id, session.begun_at(), now).await?;
     let password = if user.has_password && user.disabled_at.is_none() {
         Some(codes::issue(app, &mut tx, &choice(app, &user), now).await?)
     } else {
@@ -88,7 +83,7 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     mail::enqueue(app, &mut tx, to, &message, now).await?;
     let event = Event::new(Kind::SignInDisowned, client).user(user.id).session(session);
     let detail = json!({
-        "revoked": revoked, "allSessions": end_others, "addressRestored": restored, "passkeysDoubted": doubted,
+        "revoked": revoked, "allSessions": end_others, "addressRestored": restored, "passkeysSuspected": suspected
     });
     audit::record(app, &mut tx, event.detail(detail), now);
     mail::commit(app, tx).await?;
@@ -97,14 +92,9 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
 
 /// Makes the device unknown and ends its sessions, or all; returns how many were live. No device stays trusted: what the
 /// other one did on them is not known.
-async fn end(
-    app: &App,
-    tx: &mut Tx,
-    user: &User,
-    (id, device): (SessionId, Option<DeviceId>),
-    all: bool,
-    now: Timestamp,
-) -> Result<u64> {
+async fn end(app: &App, tx: &mut Tx, user: &User, id: SessionId, all: bool, now: Timestamp) -> Result<u64> {
+    let session = sessions::find_any(&mut *tx, user.id, id).await?;
+    let device = session.and_then(|session| session.device);
     if let Some(device) = device {
         devices::forget(tx, user.id, device).await?;
     }

@@ -276,7 +276,8 @@ async fn prove(
     }))
 }
 
-/// Records a wrong try, and with the last one tells the owner: whoever it was had passed the first step.
+/// Records a wrong try, and tells the owner of every fifth: whoever it was had passed the first step. The caller holds
+/// `users::lock_factors`, so that the fifth is one of many parallel ones.
 pub(super) async fn wrong(
     app: &App,
     mut tx: Tx,
@@ -293,8 +294,9 @@ pub(super) async fn wrong(
     };
     let detail = json!({ "needs": attempt.needs.name(), "try": attempt.failed_tries });
     audit::record(app, &mut tx, event.detail(detail), now);
-    let last = attempt.failed_tries >= i64::from(attempt::TRIES);
-    if let Some(login) = login.filter(|_| last && !attempt.amr.is_empty()) {
+    if let Some(login) = login.filter(|_| !attempt.amr.is_empty())
+        && attempt::is_to_be_told(&mut tx, login.user.id, now).await?
+    {
         let message = Message::SignInStopped {
             at: now.rfc3339(),
             ip: client.ip.to_string(),

@@ -29,7 +29,7 @@ pub struct PublicSettings {
 #[serde(rename_all = "camelCase")]
 pub struct LoginWays {
     identifiers: [&'static str; 2],
-    /// `password`, and `email` for a mailed link or code.
+    /// `password`, `passkey`, and `email` for a mailed link or code.
     methods: Vec<&'static str>,
     /// `off`, `optional` or `required`.
     second_factor: &'static str,
@@ -79,7 +79,10 @@ pub(super) fn public(app: &Inner) -> PublicSettings {
         },
         login: LoginWays {
             identifiers: ["email", "username"],
-            methods: if config.login.passwordless { vec!["password", "email"] } else { vec!["password"] },
+            methods: ["password", "passkey"]
+                .into_iter()
+                .chain(config.login.passwordless.then_some("email"))
+                .collect(),
             second_factor: match config.factors.policy {
                 FactorPolicy::Off => "off",
                 FactorPolicy::Optional => "optional",

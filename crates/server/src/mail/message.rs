@@ -47,6 +47,17 @@ pub enum Message {
     PasskeyRemoved(PasskeyNotice),
     /// The counter of a passkey did not grow.
     PasskeyCloned(PasskeyNotice),
+    /// The username is another one now, or there is none any more.
+    UsernameChanged {
+        /// The new one.
+        username: Option<String>,
+        /// RFC 3339.
+        at: String,
+        /// Of the client.
+        ip: String,
+        /// Of the client, for people.
+        device: String,
+    },
     /// To the new address: prove that it is yours.
     EmailChangeConfirm {
         /// Opens the page that confirms.
@@ -195,6 +206,7 @@ impl Message {
             Self::PasskeyAdded(_) => "passkey_added",
             Self::PasskeyRemoved(_) => "passkey_removed",
             Self::PasskeyCloned(_) => "passkey_cloned",
+            Self::UsernameChanged { .. } => "username_changed",
             Self::EmailChangeConfirm { .. } => "email_change_confirm",
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
@@ -225,7 +237,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 20] {
+    pub fn samples() -> [Self; 21] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -239,6 +251,7 @@ impl Message {
             Self::PasskeyAdded(passkey()),
             Self::PasskeyRemoved(passkey()),
             Self::PasskeyCloned(passkey()),
+            Self::UsernameChanged { username: Some("ann".into()), at: at(), ip: ip(), device: device() },
             Self::EmailChangeConfirm { link: link(), hours: 24 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},
@@ -258,7 +271,7 @@ impl Message {
             Self::SignInLink {
                 link: link(),
                 code: "123456".into(),
-                link_minutes: 15,
+                link_minutes: 10,
                 code_minutes: 5,
                 ip: ip(),
                 device: device(),

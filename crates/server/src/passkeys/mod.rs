@@ -161,10 +161,13 @@ pub async fn of_user(mut db: impl Statements, user: UserId) -> Result<Vec<Passke
     Ok(store::of_user(&mut db, user).await?)
 }
 
-/// Has the passkeys that a user added since an instant, by when somebody else may have been in, sign in beside another factor only;
-/// returns how many. They are not removed: then the mailbox alone would remove a second factor.
-pub async fn doubt_since(tx: &mut Tx, user: UserId, since: Timestamp, now: Timestamp) -> Result<u64> {
-    Ok(store::suspect_since(tx, user, since, now).await?)
+/// How far clocks of nodes may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Marks the passkeys that were enrolled since somebody else was in the account: they sign in no longer alone and are no fresh proof.
+/// They stay second factors, since whoever holds only the mailbox must not be able to take one away. Returns how many were marked.
+pub async fn suspect_since(tx: &mut Tx, user: UserId, since: Timestamp, now: Timestamp) -> Result<u64> {
+    Ok(store::suspect_since(tx, user, since.minus(SKEW), now).await?)
 }
 
 /// Removes what is known of ceremonies that expired before an instant, a batch at a time; returns how many.

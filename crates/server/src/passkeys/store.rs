@@ -112,6 +112,7 @@ pub(super) async fn suspect(db: &mut impl Statements, id: RowId, now: Timestamp)
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
+/// Returns how many were not suspect before.
 pub(super) async fn suspect_since(
     db: &mut impl Statements,
     user: UserId,

@@ -1,5 +1,6 @@
 //! The own account: look, change, export, delete, read its log.
 use crate::support::{PASSWORD, TestApp};
+use hallpass::config::RegistrationMode;
 use hallpass::db::Statements;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -54,6 +55,42 @@ async fn name_and_username_can_be_set_left_and_removed() {
     assert_eq!((answer.status, answer.code()), (409, "username_taken"));
     let answer = client.patch("/api/v1/me", json!({ "username": "a@b", "name": "x\u{202e}y" })).await;
     assert_eq!(answer.problems(), ["name: control_characters", "username: invalid_username"]);
+}
+
+#[tokio::test]
+async fn another_username_needs_a_fresh_proof_and_is_told_by_mail() {
+    let server = TestApp::start().await;
+    let mut client = server.signed_in(ANN).await;
+    client.patch("/api/v1/me", json!({ "username": "ann" })).await;
+    let mail = server.latest_mail(ANN).await;
+    assert_eq!(mail["subject"], "Your username at Hallpass was changed");
+    assert!(mail["text"].as_str().unwrap().contains("is ann now"), "{mail}");
+    server.advance(Duration::from_secs(600));
+    let told = server.mails_to(ANN).await.len();
+    for username in [json!("mallory"), json!("Ann"), Value::Null] {
+        let refused = client.patch("/api/v1/me", json!({ "username": username, "name": "M" })).await;
+        assert_eq!((refused.status, refused.code()), (403, "reauthentication_required"), "{username}");
+    }
+    let same = client.patch("/api/v1/me", json!({ "username": "ann", "name": "Ann" })).await;
+    assert_eq!((same.status, &same.json["user"]["name"]), (200, &json!("Ann")), "the name signs nobody in");
+    assert_eq!(server.mails_to(ANN).await.len(), told, "nothing changed, nothing is told");
+    client.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
+    assert_eq!(client.patch("/api/v1/me", json!({ "username": null })).await.status, 200);
+    assert!(server.latest_mail(ANN).await["text"].as_str().unwrap().contains("was removed"));
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_has_proven_is_not_told_of_usernames() {
+    let server = TestApp::start_with(|config| config.registration.mode = RegistrationMode::Immediate).await;
+    let mut stranger = server.client();
+    let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "body" });
+    let registered = stranger.post("/api/v1/register", body).await;
+    stranger.keep_tokens(&registered);
+    let before = server.mails_to(ANN).await.len();
+    for username in ["one", "two"] {
+        assert_eq!(stranger.patch("/api/v1/me", json!({ "username": username })).await.status, 200);
+    }
+    assert_eq!(server.mails_to(ANN).await.len(), before);
 }
 
 #[tokio::test]

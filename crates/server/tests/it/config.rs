@@ -158,4 +158,25 @@ fn the_strict_profile_tightens_what_is_not_set_and_refuses_what_is_too_weak() {
     weak.push(("HALLPASS_KEYS__ALGORITHM", "RS256"));
     assert!(mistakes(&weak).iter().any(|problem| problem.path == "keys.algorithm"));
     assert!(mistakes(&[("HALLPASS_PROFILE", "strict")]).iter().any(|problem| problem.path == "keys.pepper"));
+    for (name, value, path) in [
+        ("HALLPASS_LOGIN__PASSWORDLESS", "true", "login.passwordless"),
+        ("HALLPASS_LOGIN__EMAIL_OTP", "always", "login.email_otp"),
+    ] {
+        let mut by_mail = strict.to_vec();
+        by_mail.push((name, value));
+        assert!(mistakes(&by_mail).iter().any(|problem| problem.path == path), "mail is no proof: {path}");
+    }
+}
+
+#[test]
+fn codes_that_sign_in_live_ten_minutes_at_most_whatever_sets_them() {
+    for (name, path) in [
+        ("HALLPASS_CODES__SIGN_IN_CODE_TTL", "codes.sign_in_code_ttl"),
+        ("HALLPASS_CODES__OTP_TTL", "codes.otp_ttl"),
+    ] {
+        loaded(&[(name, "10m")]);
+        let problems = mistakes(&[(name, "601s")]);
+        assert!(problems.iter().any(|problem| problem.path == path), "{problems:?}");
+    }
+    assert_eq!(Config::default().login.link_ttl, Duration::from_secs(600));
 }

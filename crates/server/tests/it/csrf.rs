@@ -136,6 +136,13 @@ async fn calls_without_a_session_are_taken_from_own_and_allowed_pages_only() {
     for path in [
         "register",
         "login",
+        "login/email",
+        "login/passkey",
+        "login/passkey/options",
+        "verify",
+        "verify/resend",
+        "verify/enrol",
+        "verify/passkey/options",
         "verify-email",
         "verify-email/resend",
         "refresh",

@@ -4,7 +4,9 @@ mod operator;
 mod stepping_up;
 mod ways_in;
 
-use crate::support::{Authenticator, Client, PASSWORD, TestApp};
+use crate::support::{Authenticator, Client, OTHER_PASSWORD, PASSWORD, TestApp};
+use hallpass::config::{HashCost, Profile, Secret};
+use hallpass::db::Statements;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -235,4 +237,120 @@ async fn a_role_can_need_a_factor_that_others_may_do_without() {
     tx.commit().await.unwrap();
     let wanted = first_step(&mut server.client(), "root@example.com").await;
     assert_eq!(wanted["methods"], json!(["email_otp"]));
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_confirmed_in_time_is_begun_anew() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in("ann@example.com").await;
+    let app = Authenticator::of(&ann.post_nothing("/api/v1/factors/totp").await.json);
+    server.advance(MINUTE * 15);
+    ann.post("/api/v1/reauthenticate", json!({ "password": PASSWORD })).await;
+    let late = ann.post("/api/v1/factors/totp/confirm", json!({ "otp": app.code(&server) })).await;
+    assert_eq!((late.status, late.code()), (401, "invalid_code"), "{}", late.text);
+    assert_eq!(ann.get("/api/v1/me").await.json["user"]["factors"], json!(["password"]));
+    ann.set_up_totp(&server).await;
+}
+
+#[tokio::test]
+async fn a_code_counts_in_its_step_and_the_next_by_the_clock_of_the_server() {
+    for (profile, in_the_next) in [(Profile::Default, 200), (Profile::Strict, 401)] {
+        let server = TestApp::start_with(|config| {
+            config.profile = profile;
+            config.passwords.hash = HashCost::Strong;
+            config.keys.pepper = Some(Secret::new("kJ7x-fresh-bytes-of-32-characters-1"));
+        })
+        .await;
+        let (_, app, _) = ann_with_an_app(&server).await;
+        for (steps, status) in [(-2, 401), (1, 401), (-1, in_the_next), (0, 200)] {
+            let mut phone = server.client().with_header("date", "Fri, 01 Jan 2100 00:00:00 GMT");
+            first_step(&mut phone, "ann@example.com").await;
+            let body = json!({ "otp": app.code_in(&server, steps), "time": 4_102_444_800_u64 });
+            let answer = phone.post("/api/v1/verify", body).await;
+            assert_eq!(answer.status, status, "{profile:?}, {steps} steps from now: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_lost_phone_and_password_comes_back_by_mail_and_a_recovery_code() {
+    let server = TestApp::start().await;
+    let (_, lost, codes) = ann_with_an_app(&server).await;
+    let mut ann = server.client();
+    ann.post("/api/v1/password/forgot", json!({ "email": "ann@example.com" })).await;
+    let token = server.mailed_token("ann@example.com", "/password/reset").await;
+    let body = json!({ "token": token, "password": OTHER_PASSWORD });
+    assert_eq!(ann.post("/api/v1/password/reset", body).await.status, 200);
+    let body = json!({ "email": "ann@example.com", "password": OTHER_PASSWORD });
+    assert_eq!(ann.post("/api/v1/login", body.clone()).await.json["status"], "second_factor_required");
+    let done = ann.post("/api/v1/verify", json!({ "otp": codes[0] })).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    ann.keep_tokens(&done);
+    // The lost app goes at once, and a new one comes with new codes.
+    assert_eq!(ann.delete("/api/v1/factors/totp").await.status, 200);
+    let (app, fresh) = ann.set_up_totp(&server).await;
+    assert!(!fresh.contains(&codes[1]));
+    server.advance(MINUTE);
+    let mut phone = server.client();
+    for (otp, status) in [(lost.code(&server), 401), (codes[1].clone(), 401), (app.code(&server), 200)] {
+        phone.post("/api/v1/login", body.clone()).await;
+        assert_eq!(phone.post("/api/v1/verify", json!({ "otp": otp })).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_has_160_bits_of_its_own_for_each_user() {
+    let server = TestApp::start().await;
+    let mut secrets = Vec::new();
+    for email in ["ann@example.com", "bob@example.com"] {
+        let mut client = server.signed_in(email).await;
+        for _ in 0..2 {
+            let setup = client.post_nothing("/api/v1/factors/totp").await;
+            let secret =
+                data_encoding::BASE32_NOPAD.decode(setup.json["secret"].as_str().unwrap().as_bytes());
+            secrets.push(secret.unwrap());
+        }
+    }
+    assert!(secrets.iter().all(|secret| secret.len() == 20));
+    secrets.sort();
+    secrets.dedup();
+    assert_eq!(secrets.len(), 4, "one of its own for each beginning");
+}
+
+#[tokio::test]
+async fn every_change_of_an_app_or_of_recovery_codes_is_told_by_mail() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in("ann@example.com").await;
+    let mut told = server.mails_to("ann@example.com").await.len();
+    let mut latest = async |said: &str| {
+        let mails = server.mails_to("ann@example.com").await;
+        told += 1;
+        assert_eq!(mails.len(), told, "one mail for one change: {}", mails[0]);
+        assert!(mails[0]["text"].as_str().unwrap().contains(said), "{}", mails[0]);
+    };
+    ann.set_up_totp(&server).await;
+    latest("An authenticator app was set up for your account").await;
+    ann.post_nothing("/api/v1/factors/recovery-codes").await;
+    latest("New recovery codes were made for your account").await;
+    ann.delete("/api/v1/factors/totp").await;
+    latest("An authenticator app was removed from your account").await;
+}
+
+#[tokio::test]
+async fn who_deletes_the_account_leaves_neither_app_nor_codes_behind() {
+    let server = TestApp::start().await;
+    let (mut ann, app, _) = ann_with_an_app(&server).await;
+    first_step(&mut server.client(), "ann@example.com").await;
+    let fresh = ann.post("/api/v1/reauthenticate", json!({ "otp": app.code(&server) })).await;
+    ann.keep_tokens(&fresh);
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    for sql in [
+        "select count(*) from totp_secrets",
+        "select count(*) from recovery_codes",
+        "select count(*) from sign_in_attempts",
+        "select count(*) from devices",
+    ] {
+        let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
+        assert_eq!(row.int().unwrap(), 0, "{sql}");
+    }
 }

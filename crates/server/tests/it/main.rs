@@ -23,6 +23,7 @@ mod factors;
 mod hostile;
 mod limits;
 mod mail;
+mod mailed_codes;
 mod moving;
 mod nodes;
 mod openapi;

@@ -4,6 +4,7 @@ mod browser;
 mod bytes;
 mod decoys;
 mod parallel;
+mod planted;
 mod second;
 
 use crate::support::{Answer, Client, PASSWORD, SecurityKey, TestApp};

@@ -22,7 +22,7 @@ async fn a_mailed_code_signs_in_where_it_was_asked_for() {
     server.sign_up(ANN).await;
     let mut phone = server.client();
     let asked = ask(&mut phone, ANN).await;
-    assert_eq!((&asked["methods"], &asked["expiresIn"]), (&json!(["email_otp"]), &json!(900)));
+    assert_eq!((&asked["methods"], &asked["expiresIn"]), (&json!(["email_otp"]), &json!(600)));
     let code = server.mailed_code(ANN).await;
     let done = phone.post("/api/v1/verify", json!({ "otp": code })).await;
     assert_eq!(done.status, 200, "{}", done.text);
@@ -57,6 +57,21 @@ async fn a_mailed_link_signs_in_the_browser_whose_button_was_pressed_and_opening
     let code = server.mailed_code(ANN).await;
     let also = phone.post("/api/v1/verify", json!({ "otp": code })).await;
     assert_eq!(also.code(), "invalid_attempt", "the code goes with the link");
+}
+
+#[tokio::test]
+async fn a_mailed_link_lives_ten_minutes_and_its_code_five() {
+    let server = passwordless().await;
+    server.sign_up(ANN).await;
+    let mut phone = server.client();
+    ask(&mut phone, ANN).await;
+    let code = server.mailed_code(ANN).await;
+    server.advance(MINUTE * 5);
+    assert_eq!(phone.post("/api/v1/verify", json!({ "otp": code })).await.code(), "invalid_code");
+    let token = server.mailed_token(ANN, "/sign-in").await;
+    server.advance(MINUTE * 5);
+    let late = server.client().post_form("/sign-in", &[("token", &token)]).await;
+    assert_eq!(late.status, 400, "{}", late.text);
 }
 
 #[tokio::test]
@@ -287,9 +302,9 @@ async fn mail_alone_signs_nobody_in_unless_it_is_switched_on() {
     let refused = server.client().post("/api/v1/login/email", json!({ "email": ANN })).await;
     assert_eq!(refused.status, 404, "{}", refused.text);
     let settings = server.client().get("/api/v1/settings").await;
-    assert_eq!(settings.json["login"]["methods"], json!(["password"]));
+    assert_eq!(settings.json["login"]["methods"], json!(["password", "passkey"]));
     let settings = passwordless().await.client().get("/api/v1/settings").await;
-    assert_eq!(settings.json["login"]["methods"], json!(["password", "email"]));
+    assert_eq!(settings.json["login"]["methods"], json!(["password", "passkey", "email"]));
 }
 
 #[tokio::test]

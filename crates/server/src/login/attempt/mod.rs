@@ -31,6 +31,7 @@ const MAILS: i64 = 10;
 /// The same to a mailbox that nobody has proven.
 const MAILS_UNPROVEN: i64 = 3;
 const MAILS_SPAN: Duration = Duration::from_secs(15 * 60);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Name of the mailed code's purpose in its MAC.
 const CODE_PURPOSE: &str = "sign_in";
 
@@ -187,6 +188,12 @@ pub(super) async fn may_mail_code(tx: &mut Tx, user: &User, now: Timestamp) -> R
     let most = if user.email_verified_at.is_some() { MAILS } else { MAILS_UNPROVEN };
     tx.lock(&format!("sign-in-mails/{}", user.id)).await?;
     Ok(store::codes_mailed(tx, user.id, now.minus(MAILS_SPAN)).await? < most)
+}
+
+/// Whether a wrong try is one of which the owner is told: every fifth within a day, however they are spread over attempts, so that
+/// nobody who knows the password guesses unseen by a few tries in each.
+pub(super) async fn is_to_be_told(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<bool> {
+    Ok(store::tries(tx, user, now.minus(DAY)).await? % i64::from(TRIES) == 0)
 }
 
 /// That no further code is mailed for now.

@@ -132,6 +132,14 @@ pub(super) async fn codes_mailed(db: &mut impl Statements, user: UserId, since: 
     rows.into_iter().try_fold(0, |sum, mut row| Ok(row.int()? + sum))
 }
 
+/// Tries at the second step of a user's attempts since an instant, those that served left out.
+pub(super) async fn tries(db: &mut impl Statements, user: UserId, since: Timestamp) -> Result<i64> {
+    let sql =
+        "select failed_tries from sign_in_attempts where user_id = $1 and created_at > $2 and amr <> ''";
+    let rows = db.query(sql, &[user.into(), since.into()]).await?;
+    rows.into_iter().try_fold(0, |sum, mut row| Ok(row.int()? + sum))
+}
+
 /// Ends an attempt. Of parallel calls one gets `true`.
 pub(super) async fn take(db: &mut impl Statements, id: RowId) -> Result<bool> {
     Ok(db.execute("delete from sign_in_attempts where id = $1", &[id.into()]).await? == 1)

@@ -66,7 +66,8 @@ async fn the_link_ends_all_sessions_makes_the_device_unknown_and_starts_a_reset(
     assert!(seen.iter().all(|device| device["ip"] != "203.0.113.9"), "{seen:?}");
     let events = laptop.get("/api/v1/events").await.json["events"].as_array().unwrap().clone();
     let disowned = events.iter().find(|event| event["kind"] == "sign_in_disowned").unwrap();
-    let detail = json!({ "revoked": 2, "allSessions": true, "addressRestored": false, "passkeysDoubted": 0 });
+    let detail =
+        json!({ "revoked": 2, "allSessions": true, "addressRestored": false, "passkeysSuspected": 0 });
     assert_eq!(disowned["detail"], detail);
     let subjects: Vec<Value> =
         server.mails_to(ANN).await.iter().map(|mail| mail["subject"].clone()).collect();

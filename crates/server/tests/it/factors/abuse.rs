@@ -68,6 +68,37 @@ async fn new_attempts_bring_no_new_tries_beyond_the_waits() {
 }
 
 #[tokio::test]
+async fn guesses_spread_over_attempts_and_networks_are_told_all_the_same() {
+    let server = TestApp::start().await;
+    let (_, app, _) = ann_with_an_app(&server).await;
+    let told = async || {
+        let mails = server.mails_to("ann@example.com").await;
+        mails.iter().filter(|mail| mail["subject"] == "A sign-in to Hallpass was stopped").count()
+    };
+    for number in 1..=10 {
+        let mut thief = server.client().at(&format!("198.51.{number}.7"));
+        first_step(&mut thief, "ann@example.com").await;
+        let wrong = thief.post("/api/v1/verify", json!({ "otp": app.wrong_code(&server) })).await;
+        assert_eq!(wrong.code(), "invalid_code");
+        assert_eq!(told().await, number / 5, "one mail for five tries, after {number}");
+        server.advance(MINUTE * 60);
+    }
+    // Who mistypes now and then is left in peace.
+    server.advance(MINUTE * 60 * 24);
+    for _ in 0..3 {
+        let mut ann = server.client();
+        first_step(&mut ann, "ann@example.com").await;
+        for _ in 0..2 {
+            ann.post("/api/v1/verify", json!({ "otp": app.wrong_code(&server) })).await;
+        }
+        let done = ann.post("/api/v1/verify", json!({ "otp": app.code(&server) })).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+        server.advance(MINUTE);
+    }
+    assert_eq!(told().await, 2);
+}
+
+#[tokio::test]
 async fn a_code_that_is_right_serves_one_of_many_parallel_attempts() {
     let server = TestApp::start().await;
     let (_, app, codes) = ann_with_an_app(&server).await;
