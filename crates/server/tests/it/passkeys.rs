@@ -31,7 +31,7 @@ async fn finish(client: &mut Client, begun: &Value, credential: Value) -> Answer
 }
 
 /// Enrols a passkey and returns its view.
-pub(crate) async fn enrol(client: &mut Client, key: &mut SecurityKey) -> Value {
+async fn enrol(client: &mut Client, key: &mut SecurityKey) -> Value {
     let begun = creation(client).await;
     let credential = key.create(&begun["options"]);
     let answer = finish(client, &begun, credential).await;
@@ -41,20 +41,20 @@ pub(crate) async fn enrol(client: &mut Client, key: &mut SecurityKey) -> Value {
 }
 
 /// Begins a sign-in by passkey.
-pub(crate) async fn request(client: &mut Client, identifier: Option<&str>) -> Value {
+async fn request(client: &mut Client, identifier: Option<&str>) -> Value {
     let answer = client.post("/api/v1/login/passkey/options", json!({ "identifier": identifier })).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json
 }
 
 /// Ends a sign-in by passkey.
-pub(crate) async fn present(client: &mut Client, begun: &Value, credential: Value) -> Answer {
+async fn present(client: &mut Client, begun: &Value, credential: Value) -> Answer {
     let body = json!({ "ceremony": begun["ceremony"], "credential": credential, "tokenDelivery": "body" });
     client.post("/api/v1/login/passkey", body).await
 }
 
 /// Signs in by passkey alone.
-pub(crate) async fn sign_in(server: &TestApp, key: &mut SecurityKey) -> Answer {
+async fn sign_in(server: &TestApp, key: &mut SecurityKey) -> Answer {
     let mut client = server.client();
     let begun = request(&mut client, None).await;
     let credential = key.get(&begun["options"]);

@@ -2,8 +2,7 @@
 mod ended;
 mod strangers;
 
-use crate::passkeys;
-use crate::support::{Client, OTHER_PASSWORD, PASSWORD, SecurityKey, TestApp};
+use crate::support::{Client, OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::config::RegistrationMode;
 use serde_json::json;
 use std::time::Duration;
@@ -85,50 +84,6 @@ async fn a_squatters_device_is_unknown_once_the_owner_resets_the_password() {
     let mut ann = server.sign_in(ANN).await;
     let devices = ann.get("/api/v1/devices").await.json["devices"].as_array().unwrap().clone();
     assert!(devices.iter().all(|device| device["ip"] != "203.0.113.9"), "{devices:?}");
-}
-
-#[tokio::test]
-async fn a_passkey_that_an_intruder_added_does_not_sign_in_alone_after_this_was_not_me() {
-    let server = TestApp::start().await;
-    let (mut thief, link) = intruder(&server).await;
-    let mut key = SecurityKey::of(&server);
-    passkeys::enrol(&mut thief, &mut key).await;
-    server.advance(Duration::from_secs(60));
-    let pressed = server.client().post("/api/v1/not-me", json!({ "token": link })).await;
-    assert_eq!(pressed.status, 200, "{}", pressed.text);
-    let back = passkeys::sign_in(&server, &mut key).await;
-    assert_eq!((back.status, back.code()), (401, "invalid_credentials"), "{}", back.text);
-}
-
-#[tokio::test]
-async fn nor_after_the_change_of_address_was_undone() {
-    let server = TestApp::start().await;
-    let (mut thief, _) = intruder(&server).await;
-    let mut key = SecurityKey::of(&server);
-    passkeys::enrol(&mut thief, &mut key).await;
-    wish_address(&mut thief).await;
-    let token = server.mailed_token(ANN, "/email/undo").await;
-    server.advance(Duration::from_secs(60));
-    let undone = server.client().post("/api/v1/email/undo", json!({ "token": token })).await;
-    assert_eq!(undone.status, 200, "{}", undone.text);
-    let back = passkeys::sign_in(&server, &mut key).await;
-    assert_eq!((back.status, back.code()), (401, "invalid_credentials"), "{}", back.text);
-}
-
-#[tokio::test]
-async fn a_passkey_from_before_signs_in_as_ever_after_this_was_not_me() {
-    let server = TestApp::start().await;
-    let mut ann = server.signed_in(ANN).await;
-    let mut key = SecurityKey::of(&server);
-    passkeys::enrol(&mut ann, &mut key).await;
-    server.advance(Duration::from_secs(60));
-    let mut elsewhere = server.client().at("203.0.113.9").with_agent("elsewhere");
-    let begun = passkeys::request(&mut elsewhere, None).await;
-    let proof = key.get(&begun["options"]);
-    assert_eq!(passkeys::present(&mut elsewhere, &begun, proof).await.status, 200);
-    let link = server.mailed_token(ANN, "/not-me").await;
-    assert_eq!(server.client().post("/api/v1/not-me", json!({ "token": link })).await.status, 200);
-    assert_eq!(passkeys::sign_in(&server, &mut key).await.status, 200);
 }
 
 #[tokio::test]
