@@ -178,7 +178,10 @@ pub async fn change(
     codes::kill_all(&mut tx, current.user.id).await?;
     let event = Event::new(Kind::PasswordChanged, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
-    mail::enqueue(app, &mut tx, &current.user.email, &changed_message(client, now), now).await?;
+    // An address that nobody has proven may be a stranger's, who must not be buried in mails.
+    if current.user.email_verified_at.is_some() {
+        mail::enqueue(app, &mut tx, &current.user.email, &changed_message(client, now), now).await?;
+    }
     mail::commit(app, tx).await
 }
 

@@ -1,5 +1,5 @@
 //! The own account: look, change, export, delete, read its log.
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::config::RegistrationMode;
 use hallpass::db::Statements;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn another_username_needs_a_fresh_proof_and_is_told_by_mail() {
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_has_proven_is_not_told_of_usernames() {
+async fn an_address_that_nobody_has_proven_is_not_buried_in_notices() {
     let server = TestApp::start_with(|config| config.registration.mode = RegistrationMode::Immediate).await;
     let mut stranger = server.client();
     let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "body" });
@@ -89,6 +89,10 @@ async fn an_address_that_nobody_has_proven_is_not_told_of_usernames() {
     let before = server.mails_to(ANN).await.len();
     for username in ["one", "two"] {
         assert_eq!(stranger.patch("/api/v1/me", json!({ "username": username })).await.status, 200);
+    }
+    for (old, new) in [(PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, PASSWORD)] {
+        let body = json!({ "currentPassword": old, "newPassword": new });
+        assert_eq!(stranger.post("/api/v1/password/change", body).await.status, 200);
     }
     assert_eq!(server.mails_to(ANN).await.len(), before);
 }
