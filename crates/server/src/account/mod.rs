@@ -7,6 +7,8 @@ pub use routes::routes;
 
 use crate::app::App;
 use crate::audit::{self, Event, EventView, Kind};
+use crate::clock::Timestamp;
+use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
 use crate::known_devices::{self, DeviceView};
@@ -54,6 +56,11 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
         current.require_fresh(app, now)?;
     }
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, current.user.id).await?;
+    let current = &current.anew(&mut tx, now).await?;
+    if username.is_some() {
+        current.require_fresh(app, now)?;
+    }
     users::change_profile(app, &mut tx, &current.user, profile, now).await?;
     // An address that nobody has proven may be a stranger's, who must not be flooded with mail.
     if let Some(to) = username.filter(|_| current.user.email_verified_at.is_some()) {
@@ -81,6 +88,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     let now = app.now();
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
+    let current = &current.anew(&mut tx, now).await?;
     let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
     tx.commit().await?;
@@ -103,13 +111,22 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
 pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()> {
     let now = app.now();
     current.require_fresh(app, now)?;
-    remove(app, &current.user, client).await
+    let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, current.user.id).await?;
+    let current = current.anew(&mut tx, now).await?;
+    current.require_fresh(app, now)?;
+    remove_in(app, tx, &current.user, client, now).await
 }
 
-/// Removes an account, for its owner or an operator.
+/// Removes an account, for an operator.
 pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, user.id).await?;
+    remove_in(app, tx, user, client, now).await
+}
+
+async fn remove_in(app: &App, mut tx: Tx, user: &User, client: &Client, now: Timestamp) -> Result<()> {
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
     if !users::delete(app, &mut tx, user.id, now).await? {
         return Err(Error::new(Code::NotFound));

@@ -95,6 +95,7 @@ pub(super) async fn set_password(
     let now = app.now();
     let client = Client::local();
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, user.id).await?;
     users::find_in(&mut tx, user.id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
     let ended = sessions::revoke_all(app, &mut tx, user.id, None, "password_set_by_operator", now).await?;
     codes::kill_all(&mut tx, user.id).await?;
@@ -155,6 +156,7 @@ pub(super) async fn set_disabled(app: &App, id: UserId, disabled: bool) -> Resul
     let client = Client::local();
     let not_found = || Error::new(Code::NotFound);
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, id).await?;
     let user = users::find_in(&mut tx, id).await?.ok_or_else(not_found)?;
     if user.disabled_at.is_some() == disabled {
         return Ok(Switched { user, changed: false, ended: 0 });

@@ -69,6 +69,9 @@ pub struct Noted {
     pub device: Device,
     /// What it is to keep from now on.
     pub secret: Opaque,
+    /// Whether it keeps the former one in a cookie. Then this one goes there only: a page's script that signs somebody in must not
+    /// learn the secret of a device that others trust.
+    pub in_cookie: bool,
     /// Whether this person had not signed in on it before.
     pub is_new: bool,
 }
@@ -102,10 +105,11 @@ pub async fn note_sign_in(
     let ip = client.ip.to_string();
     let sighting = store::Sighting { user, name, ip: &ip, agent: client.agent.as_deref(), now };
     let former = presented(client);
+    let in_cookie = former.is_some() && client.device_in_cookie;
     if let Some(secret) = &former
         && let Some(device) = store::seen(tx, &secret.digest(), &sighting).await?
     {
-        return Ok(Noted { device: device.under(app), secret: secret.clone(), is_new: false });
+        return Ok(Noted { device: device.under(app), secret: secret.clone(), in_cookie, is_new: false });
     }
     let secret = Opaque::mint(SecretKind::Device, app.random_bytes());
     if let Some(former) = former {
@@ -127,7 +131,7 @@ pub async fn note_sign_in(
         last_sign_in_at: now,
         trusted_until: None,
     };
-    Ok(Noted { device, secret, is_new: true })
+    Ok(Noted { device, secret, in_cookie, is_new: true })
 }
 
 /// Forgets what is too much for one more device.

@@ -40,6 +40,10 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     let free = owner.is_none_or(|owner| owner.id == user.id);
     limits::spend_mail(app, client).await?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, user.id).await?;
+    let current = current.anew(&mut tx, now).await?;
+    current.require_fresh(app, now)?;
+    let user = &current.user;
     let allowed = mail::may_send(app, &mut tx, &new.typed, now).await?;
     let settings = &app.config.codes;
     let issue = |purpose, subject, ttl| Issue {
@@ -83,6 +87,7 @@ pub async fn confirm_change(app: &App, client: &Client, token: &str) -> Result<U
     let found = codes::peek(&app.db, Purpose::ChangeEmail, token, now).await?;
     let new = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     if !users::change_email(app, &mut tx, found.user, &new, now).await? {
         return Err(invalid());
@@ -106,6 +111,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     let found = codes::peek(&app.db, Purpose::UndoEmailChange, token, now).await?;
     let old = found.subject.as_deref().and_then(Email::parse).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     if !users::change_email(app, &mut tx, found.user, &old, now).await? {
         return Err(invalid());

@@ -74,6 +74,14 @@ pub fn may_change(app: &Inner, current: &Current, now: Timestamp) -> Result<()> 
     current.require_fresh(app, now)
 }
 
+/// [`may_change`] once more, as the transaction sees it, which holds the lock from then on.
+async fn still_may(app: &App, tx: &mut Tx, current: &Current, now: Timestamp) -> Result<Current> {
+    users::lock_factors(tx, current.user.id).await?;
+    let current = current.anew(tx, now).await?;
+    may_change(app, &current, now)?;
+    Ok(current)
+}
+
 /// Notes that a factor was set up, with event and mail. Returns new recovery codes if the user has none. The caller holds the lock.
 ///
 /// # Errors
@@ -164,6 +172,7 @@ pub async fn begin_totp(app: &App, current: &Current) -> Result<TotpSetup> {
     let now = app.now();
     may_change(app, current, now)?;
     let mut tx = app.db.begin().await?;
+    let current = still_may(app, &mut tx, current, now).await?;
     let setup = begin_totp_in(app, &mut tx, &current.user, now).await?;
     tx.commit().await?;
     Ok(setup)
@@ -193,6 +202,7 @@ pub async fn confirm_totp(
     let reservation =
         limits::reserve(app, Budget::Codes, Subject::Session(current.session.id), client).await?;
     let mut tx = app.db.begin().await?;
+    let current = &still_may(app, &mut tx, current, now).await?;
     let by = By::owner(current, client);
     let Some(codes) = confirm_totp_in(app, &mut tx, &by, typed, now).await? else {
         drop(tx);
@@ -234,7 +244,7 @@ pub async fn remove_totp(app: &App, current: &Current, client: &Client) -> Resul
     let now = app.now();
     may_change(app, current, now)?;
     let mut tx = app.db.begin().await?;
-    users::lock_factors(&mut tx, current.user.id).await?;
+    let current = &still_may(app, &mut tx, current, now).await?;
     if !store::remove_totp(&mut tx, current.user.id).await? {
         return Err(Error::new(Code::NotFound).with_detail("No authenticator app is set up."));
     }
@@ -249,11 +259,10 @@ pub async fn remove_totp(app: &App, current: &Current, client: &Client) -> Resul
 pub async fn renew_recovery_codes(app: &App, current: &Current, client: &Client) -> Result<Vec<String>> {
     let now = app.now();
     may_change(app, current, now)?;
-    let by = By::owner(current, client);
     let mut tx = app.db.begin().await?;
-    users::lock_factors(&mut tx, current.user.id).await?;
-    let user = users::find_in(&mut tx, current.user.id).await?;
-    if !user.is_some_and(|user| user.has_second_factor()) {
+    let current = &still_may(app, &mut tx, current, now).await?;
+    let by = By::owner(current, client);
+    if !current.user.has_second_factor() {
         let text = "Recovery codes stand in for another second factor. Set up one first.";
         return Err(Error::new(Code::FactorRequired).with_detail(text));
     }

@@ -60,6 +60,7 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     let found = codes::peek(&app.db, Purpose::DisownSignIn, token, now).await?;
     let (session, address) = parse(&found).ok_or_else(invalid)?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     // Before the account is read: a change of address that is being confirmed is over then, or will not be.
     codes::kill_all(&mut tx, found.user).await?;

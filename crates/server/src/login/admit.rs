@@ -68,7 +68,8 @@ pub struct Wanted {
     pub life: Duration,
 }
 
-/// Begins the session, or an attempt. Nothing when the account was closed or its password changed meanwhile.
+/// Begins the session, or an attempt. Nothing when the account was closed, or its password, factors or roles changed meanwhile, or
+/// the trust of its device ended; then the caller drops the transaction.
 ///
 /// # Errors
 /// [`Code::SessionLimitReached`], [`Code::RateLimited`] for mailed codes.
@@ -78,8 +79,12 @@ pub(super) async fn admit(
     proven: &Proven<'_>,
     now: Timestamp,
 ) -> Result<Option<Admitted>> {
-    match policy::missing(facts(app, tx, proven, now).await?) {
-        None => begin_session(app, tx, proven, now).await,
+    let facts = facts(app, tx, proven, now).await?;
+    match policy::missing(facts) {
+        None => {
+            begin_session(app, tx, proven, facts.device == Device::Trusted && facts.asks_for_factor(), now)
+                .await
+        }
         Some(needs) => want(app, tx, proven, needs, now).await.map(|wanted| Some(Admitted::Wanted(wanted))),
     }
 }
@@ -112,6 +117,7 @@ async fn begin_session(
     app: &App,
     tx: &mut Tx,
     proven: &Proven<'_>,
+    by_trust: bool,
     now: Timestamp,
 ) -> Result<Option<Admitted>> {
     let id = proven.user.id;
@@ -134,13 +140,21 @@ async fn begin_session(
     };
     audit::record(app, tx, event.detail(detail), now);
     let user = users::find_in(tx, id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;
+    // On a database server it was judged by what others may have changed until `note_login`; from then on nobody changes the
+    // user, and the device is as the session found it.
+    let same = amr::has(proven.amr, amr::SEVERAL_FACTORS)
+        || (user.factors == proven.user.factors && user.roles == proven.user.roles);
+    let trust = issued.device.as_ref().is_some_and(|noted| noted.device.trusted(now));
+    if !same || (by_trust && !trust) {
+        return Ok(None);
+    }
     Ok(Some(Admitted::SignedIn(Box::new(SignedIn { user, issued, recovery_codes: None }))))
 }
 
 /// Begins an attempt that waits for what is missing, and mails the code if that is it.
 async fn want(app: &App, tx: &mut Tx, proven: &Proven<'_>, needs: Needs, now: Timestamp) -> Result<Wanted> {
     let code = (needs == Needs::EmailCode).then(|| codes::new_code(app));
-    if code.is_some() && !attempt::may_mail_code(tx, proven.user.id, now).await? {
+    if code.is_some() && !attempt::may_mail_code(tx, proven.user, now).await? {
         return Err(attempt::too_many_mails());
     }
     let code_life = app.config.codes.sign_in_code_life();

@@ -242,12 +242,14 @@ pub(super) async fn claim(
     Ok((user, None))
 }
 
-/// Marks the mailbox as proven and removes what was set up before.
+/// Marks the mailbox as proven and removes what was set up before. The caller holds `users::lock_factors`.
 async fn wipe(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
     users::verify_email(app, tx, user, now).await?;
     users::clear_password(tx, user, now).await?;
     devices::forget_all(tx, user, None).await?;
-    sessions::revoke_all(app, tx, user, None, "mailbox_proven", now).await.map(drop)
+    sessions::revoke_all(app, tx, user, None, "mailbox_proven", now).await?;
+    // A change to the stranger's address may be waiting for its confirmation.
+    codes::kill_all(tx, user).await
 }
 
 /// Verifies a user that exists already (`immediate` mode). Unless the client that registered does it, whatever was
@@ -264,6 +266,7 @@ async fn existing(
     let login = users::find_credentials(&app.db, found.user).await?.ok_or_else(invalid)?;
     let proven = is_same_client(app, &same, found.client_hash.as_ref(), login.password_hash.as_ref()).await?;
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, found, now).await.map_err(|_| invalid())?;
     if proven {
         users::verify_email(app, &mut tx, found.user, now).await?;

@@ -123,6 +123,8 @@ async fn attempt(
     {
         return Ok(Attempt::Changed);
     }
+    // Verifying takes a while, in which a second factor may have come.
+    let Some(user) = &users::find_in(&mut tx, user.id).await? else { return Ok(Attempt::Changed) };
     let proven = Proven {
         user,
         password_hash: Some(better.as_ref().unwrap_or(old_hash)),

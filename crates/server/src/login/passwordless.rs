@@ -6,16 +6,15 @@ use super::policy::Needs;
 use super::second::{Step, go_on, identifier_hash, owner};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
-use crate::clock::Timestamp;
 use crate::codes;
-use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
 use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::sessions::{Delivery, amr, device};
-use crate::users::{self, User};
+use crate::users;
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
 use std::time::Duration;
@@ -45,8 +44,12 @@ pub async fn request(app: &App, client: &Client, wish: &ByMail) -> Result<(Opaqu
     let link = new_link(app);
     let code = codes::new_code(app);
     let life = app.config.login.link_ttl;
+    let on_device = may_mail_on_device(app, client, user.as_ref().map(|user| user.id)).await?;
     let mut tx = app.db.begin().await?;
-    let allowed = may_mail(app, &mut tx, client, user.as_ref(), &wish.email.typed, now).await?;
+    let allowed = match on_device {
+        Some(allowed) => allowed,
+        None => mail::may_send(app, &mut tx, &wish.email.typed, now).await?,
+    };
     let recipient = user.as_ref().filter(|_| allowed);
     let hash = identifier_hash(app, &wish.email);
     let opening = Opening {
@@ -93,20 +96,22 @@ pub(super) fn link_message(app: &App, client: &Client, link: &Opaque, code: Stri
     }
 }
 
-/// Whether one more mail may go out. On a device where the user has signed in it is counted for the user, so that strangers who
-/// ask for mails in the user's name lock nobody out.
-pub(super) async fn may_mail(
+/// Whether one more mail may go out, if this is a device where the user has signed in: there it is counted for the user, so that
+/// strangers who ask for mails in the user's name lock nobody out. Nothing on any other device.
+///
+/// # Errors
+/// The database's, or no place to count.
+pub(super) async fn may_mail_on_device(
     app: &App,
-    tx: &mut Tx,
     client: &Client,
-    user: Option<&User>,
-    to: &str,
-    now: Timestamp,
-) -> Result<bool> {
-    let device = devices::recognise(app, &mut *tx, client, user.map(|user| user.id)).await?;
-    match user.filter(|_| device.is_some()) {
-        Some(user) => attempt::may_mail_code(tx, user.id, now).await,
-        None => mail::may_send(app, tx, to, now).await,
+    user: Option<UserId>,
+) -> Result<Option<bool>> {
+    let device = devices::recognise(app, &app.db, client, user).await?;
+    let Some(user) = user.filter(|_| device.is_some()) else { return Ok(None) };
+    match limits::spend_sign_in_mail(app, user).await {
+        Ok(()) => Ok(Some(true)),
+        Err(error) if error.code == Code::RateLimited => Ok(Some(false)),
+        Err(error) => Err(error),
     }
 }
 
@@ -121,11 +126,12 @@ pub async fn by_link(app: &App, client: &Client, token: &str) -> Result<Admitted
         Code::InvalidAttempt => Error::new(Code::InvalidToken),
         _ => error,
     };
-    // It is this browser that gets in, whatever asked for the mail.
+    // It is this browser that gets in, whatever asked for the mail; and who asked may be a stranger, who names nothing.
     attempt.delivery = Delivery::Cookie;
+    attempt.device_name = None;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, attempt.user_or_decoy()).await?;
-    let login = owner(&mut tx, &attempt).await.map_err(invalid)?;
+    let login = owner(app, &mut tx, &attempt).await.map_err(invalid)?;
     let login = login.ok_or_else(|| Error::new(Code::InvalidToken))?;
     attempt::take(&mut tx, &attempt).await.map_err(invalid)?;
     let step = Step { methods: vec![amr::EMAIL], recovery_codes: None, remember_device: false };

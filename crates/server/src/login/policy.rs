@@ -69,12 +69,19 @@ pub(super) struct Facts {
     pub(super) device: Device,
 }
 
+impl Facts {
+    /// Whether it takes a second factor, were it not for the device.
+    pub(super) fn asks_for_factor(self) -> bool {
+        self.enrolled && self.policy != FactorPolicy::Off && self.proven != Strength::SecondFactor
+    }
+}
+
 /// What is missing; nothing when a session may begin.
 pub(super) fn missing(facts: Facts) -> Option<Needs> {
     if facts.proven == Strength::SecondFactor {
         return None;
     }
-    if facts.enrolled && facts.policy != FactorPolicy::Off {
+    if facts.asks_for_factor() {
         return (facts.device != Device::Trusted).then_some(Needs::SecondFactor);
     }
     let mailbox_proven = facts.proven == Strength::Mailbox;

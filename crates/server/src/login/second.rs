@@ -74,10 +74,12 @@ impl Method {
 /// [`Code::InvalidAttempt`], [`Code::InvalidCode`], [`Code::RateLimited`], [`Code::SessionLimitReached`].
 pub async fn finish(app: &App, client: &Client, request: &Finish) -> Result<Admitted> {
     let attempt = attempt::find(&app.db, client, &request.attempt, app.now()).await?;
-    let guessed = attempt.user.map(Subject::User);
-    // An address that may belong to nobody is counted as such, whether it does or not.
-    let given = attempt.identifier_hash.as_deref().map(Subject::Identifier);
-    let subject = given.or(guessed).ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    let owner = attempt.user.map(Subject::User);
+    // An address that may belong to nobody is counted as such, whether it does or not, but for its user's own devices: what
+    // strangers typed must not delay those.
+    let known = devices::recognise(app, &app.db, client, attempt.user).await?.is_some();
+    let given = attempt.identifier_hash.as_deref().map(Subject::Identifier).filter(|_| !known);
+    let subject = given.or(owner).ok_or_else(|| Error::new(Code::InvalidAttempt))?;
     let reservation = match limits::reserve(app, Budget::Codes, subject, client).await {
         Ok(reservation) => reservation,
         Err(limited) => {
@@ -104,7 +106,7 @@ async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Fin
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, attempt.user_or_decoy()).await?;
     let attempt = attempt::count_try(&mut tx, attempt.id, now).await?;
-    let login = owner(&mut tx, &attempt).await?;
+    let login = owner(app, &mut tx, &attempt).await?;
     if !is_about(app, &attempt, login.as_ref(), request.email.as_ref()) {
         return Err(Error::new(Code::InvalidAttempt));
     }
@@ -173,8 +175,9 @@ pub(super) async fn go_on(
     Ok(admitted)
 }
 
-/// The account of an attempt, provided that it is open and has still the password that was verified.
-pub(super) async fn owner(tx: &mut Tx, attempt: &Attempt) -> Result<Option<Login>> {
+/// The account of an attempt, provided that it is open and has still the password that was verified, or the address that was
+/// mailed to. One that was begun with an address is a decoy from the moment it is not.
+pub(super) async fn owner(app: &App, tx: &mut Tx, attempt: &Attempt) -> Result<Option<Login>> {
     // A decoy asks the database as well, so that time does not tell who has an account.
     let login = users::find_credentials(tx, attempt.user_or_decoy()).await?;
     if attempt.user.is_none() {
@@ -189,7 +192,14 @@ pub(super) async fn owner(tx: &mut Tx, attempt: &Attempt) -> Result<Option<Login
         };
         unchanged && login.user.disabled_at.is_none()
     };
-    login.filter(same).map(Some).ok_or_else(|| Error::new(Code::InvalidAttempt))
+    let login = login.filter(same);
+    let Some(hash) = &attempt.identifier_hash else {
+        return login.map(Some).ok_or_else(|| Error::new(Code::InvalidAttempt));
+    };
+    // Links and codes that were mailed to a former address open nothing any more.
+    let mailed_to =
+        |login: &Login| equal(hash.as_bytes(), hash_of(app, &login.user.email_normalised).as_bytes());
+    Ok(login.filter(mailed_to))
 }
 
 /// Whether the address that was sent, if any, is the one that the attempt is about.
@@ -204,7 +214,11 @@ fn is_about(app: &App, attempt: &Attempt, login: Option<&Login>, email: Option<&
 
 /// Keyed hash of an address that may belong to nobody.
 pub(super) fn identifier_hash(app: &App, email: &Email) -> String {
-    HEXLOWER.encode(&app.secrets.identifiers.mac(email.normalised.as_bytes()))
+    hash_of(app, &email.normalised)
+}
+
+fn hash_of(app: &App, normalised: &str) -> String {
+    HEXLOWER.encode(&app.secrets.identifiers.mac(normalised.as_bytes()))
 }
 
 /// What a step has proven.
@@ -309,14 +323,19 @@ pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
     }
     let code = codes::new_code(app);
     let link = attempt.identifier_hash.as_ref().map(|_| passwordless::new_link(app));
+    let on_device = match &attempt.identifier_hash {
+        None => None,
+        Some(_) => passwordless::may_mail_on_device(app, client, attempt.user).await?,
+    };
     let mut tx = app.db.begin().await?;
-    let login = owner(&mut tx, &attempt).await?;
+    let login = owner(app, &mut tx, &attempt).await?;
     let user = login.as_ref().map(|login| &login.user);
-    let allowed = match attempt.identifier_hash.as_deref() {
-        None => may_mail(&mut tx, user, now).await?,
-        Some(hash) => {
+    let allowed = match (attempt.identifier_hash.as_deref(), on_device) {
+        (None, _) => may_mail(&mut tx, user, now).await?,
+        (Some(_), Some(allowed)) => allowed,
+        (Some(hash), None) => {
             let to = user.map_or(hash, |user| user.email.as_str());
-            passwordless::may_mail(app, &mut tx, client, user, to, now).await?
+            mail::may_send(app, &mut tx, to, now).await?
         }
     };
     if !attempt::renew(app, &mut tx, &attempt, &code, link.as_ref(), now).await? {
@@ -337,7 +356,7 @@ pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
 /// [`Code::RateLimited`], which tells nothing that the first step did not.
 async fn may_mail(tx: &mut Tx, user: Option<&User>, now: Timestamp) -> Result<bool> {
     let Some(user) = user else { return Ok(false) };
-    if attempt::may_mail_code(tx, user.id, now).await? { Ok(true) } else { Err(attempt::too_many_mails()) }
+    if attempt::may_mail_code(tx, user, now).await? { Ok(true) } else { Err(attempt::too_many_mails()) }
 }
 
 /// Begins to set up an authenticator app in a sign-in that needs one.
@@ -351,7 +370,7 @@ pub async fn enrol(app: &App, client: &Client, token: &str) -> Result<TotpSetup>
         return Err(Error::new(Code::InvalidAttempt));
     }
     let mut tx = app.db.begin().await?;
-    let login = owner(&mut tx, &attempt).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    let login = owner(app, &mut tx, &attempt).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
     let setup = factors::begin_totp_in(app, &mut tx, &login.user, now).await?;
     tx.commit().await?;
     Ok(setup)

@@ -69,10 +69,11 @@ pub async fn enrol(
         drop(tx);
         return Err(refuse(app, current, client, "replayed").await?);
     }
-    let user = present(&mut tx, current, now).await?;
-    require_mailbox(&user)?;
+    let current = &still_may(app, &mut tx, current, now).await?;
+    let user = &current.user;
+    require_mailbox(user)?;
     require_room(&store::of_user(&mut tx, user.id).await?)?;
-    let passkey = new_row(app, client, &user, made, name, now);
+    let passkey = new_row(app, client, user, made, name, now);
     if !store::insert(&mut tx, &passkey).await? {
         drop(tx);
         return Err(refuse(app, current, client, "known_credential").await?);
@@ -102,6 +103,7 @@ pub async fn rename(app: &App, current: &Current, client: &Client, id: RowId, na
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
+    let current = &still_may(app, &mut tx, current, now).await?;
     let renamed = store::rename(&mut tx, current.user.id, id, name).await?;
     let passkey = renamed.ok_or_else(|| Error::new(Code::NotFound))?;
     audit::record(app, &mut tx, changed(current, client, Kind::PasskeyRenamed, &passkey), now);
@@ -119,7 +121,8 @@ pub async fn remove(app: &App, current: &Current, client: &Client, id: RowId) ->
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let user = present(&mut tx, current, now).await?;
+    let current = &still_may(app, &mut tx, current, now).await?;
+    let user = &current.user;
     let removed = store::delete(&mut tx, user.id, id).await?;
     let passkey = removed.ok_or_else(|| Error::new(Code::NotFound))?;
     let left = !store::of_user(&mut tx, user.id).await?.is_empty();
@@ -156,11 +159,11 @@ fn require_room(known: &[Passkey]) -> Result<()> {
     if known.len() < MOST { Ok(()) } else { Err(Error::new(Code::PasskeyLimitReached)) }
 }
 
-/// The user as the transaction sees them, provided that the session was not ended since the request came.
-async fn present(tx: &mut Tx, current: &Current, now: Timestamp) -> Result<User> {
-    let live = sessions::find(&mut *tx, current.user.id, current.session.id, now).await?;
-    let user = users::find_in(tx, current.user.id).await?.filter(|user| user.disabled_at.is_none());
-    user.filter(|_| live.is_some()).ok_or_else(|| Error::new(Code::SessionRevoked))
+/// The session as the transaction sees it, provided that it was not ended since the request came.
+async fn still_may(app: &App, tx: &mut Tx, current: &Current, now: Timestamp) -> Result<Current> {
+    let current = current.anew(tx, now).await?;
+    current.require_fresh(app, now)?;
+    Ok(current)
 }
 
 fn new_row(

@@ -69,7 +69,7 @@ pub struct Passkey {
     pub created_at: Timestamp,
     /// When it last proved something.
     pub last_used_at: Option<Timestamp>,
-    /// When its counter first did not grow.
+    /// When its counter first did not grow, or its owner said that somebody else was in when it was added.
     pub suspect_at: Option<Timestamp>,
 }
 
@@ -93,7 +93,8 @@ pub struct PasskeyView {
     pub user_verified: bool,
     /// How clients reach it, as they said: `internal`, `hybrid`, `usb`, `nfc`, `ble`.
     pub transports: Vec<String>,
-    /// Since when its counter says that there may be a copy; it does not sign in alone any more.
+    /// Since when somebody else may hold it: its counter says that there may be a copy, or it was added when somebody else was
+    /// in the account. It does not sign in alone any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspect_at: Option<String>,
 }

@@ -161,6 +161,11 @@ pub async fn change(
     let new_hash = hash(app, new).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, current.user.id).await?;
+    let current = &current.anew(&mut tx, now).await?;
+    if current.needs_factor(app) {
+        current.require_fresh(app, now)?;
+    }
     // Provided that nobody changed it meanwhile.
     if !users::note_password_change(&mut tx, current.user.id, &old_hash, &new_hash, now).await? {
         return Err(Error::new(Code::InvalidCredentials).with_detail("The password was changed meanwhile."));

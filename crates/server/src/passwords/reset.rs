@@ -3,6 +3,7 @@ use super::{Context, changed_message, check_rules, hash};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::codes::{self, Found, Issue, Purpose};
+use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
 use crate::limits;
@@ -67,12 +68,17 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     let hash = hash(app, password).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
     let user = users::find_in(&mut tx, found.user).await?.filter(|user| user.disabled_at.is_none());
     let user = user.ok_or_else(invalid)?;
     users::set_password(&mut tx, user.id, &hash, now).await?;
     // Whoever holds the mailed link has proven the mailbox.
     users::verify_email(app, &mut tx, user.id, now).await?;
+    if user.email_verified_at.is_none() {
+        // Until now the account may have been a stranger's.
+        devices::forget_all(&mut tx, user.id, None).await?;
+    }
     sessions::revoke_all(app, &mut tx, user.id, None, "password_reset", now).await?;
     codes::kill_all(&mut tx, user.id).await?;
     audit::record(app, &mut tx, Event::new(Kind::PasswordReset, client).user(user.id), now);

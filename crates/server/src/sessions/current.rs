@@ -5,7 +5,7 @@ use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::cookies::Cookie;
-use crate::db::Currency;
+use crate::db::{Currency, Tx};
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
 use crate::users::{self, User};
@@ -38,6 +38,24 @@ pub struct Current {
     pub session: Arc<Session>,
     /// Proven how.
     pub credential: Credential,
+}
+
+impl Current {
+    /// The same as a transaction sees it. A session may be ended while a call of it waits for the database; what changes
+    /// credentials asks here, once it holds `users::lock_factors`, and asks again for what it asked of the former.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`].
+    pub async fn anew(&self, tx: &mut Tx, now: Timestamp) -> Result<Self> {
+        let session = super::find(&mut *tx, self.user.id, self.session.id, now).await?;
+        let user = users::find_in(tx, self.user.id).await?.filter(|user| user.disabled_at.is_none());
+        match (user, session) {
+            (Some(user), Some(session)) => {
+                Ok(Self { user: user.into(), session: session.into(), credential: self.credential })
+            }
+            _ => Err(Error::new(Code::SessionRevoked)),
+        }
+    }
 }
 
 impl FromRequestParts<App> for Current {

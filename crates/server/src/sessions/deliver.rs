@@ -63,7 +63,7 @@ pub struct TokenBody {
     pub refresh_token: Option<String>,
     /// To be sent as `x-csrf-token` with unsafe calls that authenticate by cookie.
     pub csrf_token: String,
-    /// After a sign-in with `tokenDelivery: "body"`: what the device is known by. Keep it, also after a sign-out, and send
+    /// After a sign-in with `tokenDelivery: "body"` by a client that sent no cookie `device`: what the device is known by. Keep it, also after a sign-out, and send
     /// it as header `x-device-token` with the next sign-in; a client that keeps the cookie `device` need not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_token: Option<String>,
@@ -94,7 +94,7 @@ pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -
         csrf_token,
         device_token: device
             .as_ref()
-            .filter(|_| delivery == Delivery::Body)
+            .filter(|noted| delivery == Delivery::Body && !noted.in_cookie)
             .map(|device| device.secret.expose()),
     };
     (cookies, body)

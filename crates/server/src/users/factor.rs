@@ -48,8 +48,9 @@ fn write(factors: &[Factor]) -> String {
     names.join(" ")
 }
 
-/// Has whoever changes the second factors of a user wait for whoever does so already. To be called before anything about them
-/// is read in the transaction.
+/// Has whoever changes what proves a user's identity (password, address, second factors), or ends what somebody else did in the account, wait
+/// for whoever does so already. To be called first in the transaction, so that nobody writes by what was read before, and that
+/// no two wait for each other's rows.
 pub async fn lock_factors(tx: &mut Tx, id: UserId) -> Result<()> {
     Ok(tx.lock(&format!("factors/{id}")).await?)
 }
@@ -67,8 +68,9 @@ pub async fn set_factor(
     let mut factors: Vec<Factor> = user.factors.into_iter().filter(|known| *known != factor).collect();
     factors.extend(present.then_some(factor));
     factors.sort_unstable();
+    // The user before devices, as a sign-in takes them: on a database server they would wait for each other otherwise.
+    let changed = store::set_factors(tx, id, &write(&factors), now).await?;
     // Whoever was trusted was so with the factors of then.
     devices::distrust_all(tx, id).await?;
-    let changed = store::set_factors(tx, id, &write(&factors), now).await?;
     tell(app, tx, id, changed, now).await.map(drop)
 }

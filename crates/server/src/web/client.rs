@@ -58,6 +58,8 @@ pub struct Client {
     pub agent: Option<String>,
     /// The secret of a known device, unchecked: `devices` reads it.
     pub device: Option<String>,
+    /// Whether that came in a cookie, which scripts do not read.
+    pub device_in_cookie: bool,
     /// Who it is in principle.
     pub caller: Caller,
     /// Id of the request, which the log has too.
@@ -85,7 +87,7 @@ impl Client {
 
     fn inner(caller: Caller, agent: &str) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { ip, agent: Some(agent.into()), device: None, caller, request: None }
+        Self { ip, agent: Some(agent.into()), device: None, device_in_cookie: false, caller, request: None }
     }
 
     /// The network that counts as one place: an IPv4 address, an IPv6 /64.
@@ -114,14 +116,15 @@ impl FromRequestParts<App> for Client {
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|text| text.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect());
         // Two of a kind are as good as none: it opens nothing by itself, so nobody needs to be told.
-        let device = match single(&parts.headers, &DEVICE_TOKEN) {
-            Ok(None) => app.cookies.read(&parts.headers, Cookie::Device).ok().flatten(),
-            Ok(token) => token,
-            Err(_) => None,
+        let (device, device_in_cookie) = match single(&parts.headers, &DEVICE_TOKEN) {
+            Ok(None) => (app.cookies.read(&parts.headers, Cookie::Device).ok().flatten(), true),
+            Ok(token) => (token, false),
+            Err(_) => (None, false),
         };
         let device = device.map(str::to_owned);
+        let device_in_cookie = device_in_cookie && device.is_some();
         let request = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.to_string());
-        Ok(Self { ip, agent, device, caller: Caller::Person, request })
+        Ok(Self { ip, agent, device, device_in_cookie, caller: Caller::Person, request })
     }
 }
 

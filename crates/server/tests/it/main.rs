@@ -39,6 +39,7 @@ mod secrets;
 mod services;
 mod sessions;
 mod sql;
+mod takeover;
 mod tidy;
 mod tokens;
 mod uniform;

@@ -11,6 +11,7 @@ use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::sessions::Delivery;
+use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::code;
 use hallpass_crypto::rotation::Origin;
@@ -27,6 +28,8 @@ pub(super) const TRIES: u32 = 5;
 const SENDS: i64 = 4;
 /// Codes that may be mailed to one user within [`MAILS_SPAN`], beside those of sign-ins that were finished.
 const MAILS: i64 = 10;
+/// The same to a mailbox that nobody has proven.
+const MAILS_UNPROVEN: i64 = 3;
 const MAILS_SPAN: Duration = Duration::from_secs(15 * 60);
 const DAY: Duration = Duration::from_secs(86_400);
 /// Name of the mailed code's purpose in its MAC.
@@ -179,10 +182,12 @@ pub(super) async fn renew(
 }
 
 /// Whether one more code may be mailed to a user who has proven something already. Not counted with the mails that anybody can ask
-/// for, so that strangers who ask for them keep no owner out.
-pub(super) async fn may_mail_code(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<bool> {
-    tx.lock(&format!("sign-in-mails/{user}")).await?;
-    Ok(store::codes_mailed(tx, user, now.minus(MAILS_SPAN)).await? < MAILS)
+/// for, so that strangers who ask for them keep no owner out. A mailbox that nobody has proven may be that of somebody
+/// whose address a stranger registered: it gets as few as of those.
+pub(super) async fn may_mail_code(tx: &mut Tx, user: &User, now: Timestamp) -> Result<bool> {
+    let most = if user.email_verified_at.is_some() { MAILS } else { MAILS_UNPROVEN };
+    tx.lock(&format!("sign-in-mails/{}", user.id)).await?;
+    Ok(store::codes_mailed(tx, user.id, now.minus(MAILS_SPAN)).await? < most)
 }
 
 /// Whether a wrong try is one of which the owner is told: every fifth within a day, however they are spread over attempts, so that

@@ -123,10 +123,11 @@ pub(super) async fn renew(db: &mut impl Statements, renewal: &Renewal, now: Time
     Ok(db.execute(sql, &params).await? == 1)
 }
 
-/// Codes mailed for the attempts of a user since an instant, those that served left out.
+/// Codes mailed since an instant for attempts of a user in which something was proven first, those that served left out. What was
+/// begun by an address alone may be a stranger's.
 pub(super) async fn codes_mailed(db: &mut impl Statements, user: UserId, since: Timestamp) -> Result<i64> {
     // Added up here, since the engines give sums different types.
-    let sql = "select sends from sign_in_attempts where user_id = $1 and created_at > $2";
+    let sql = "select sends from sign_in_attempts where user_id = $1 and created_at > $2 and identifier_hash is null";
     let rows = db.query(sql, &[user.into(), since.into()]).await?;
     rows.into_iter().try_fold(0, |sum, mut row| Ok(row.int()? + sum))
 }
