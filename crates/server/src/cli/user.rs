@@ -227,11 +227,13 @@ fn factors(common: &Common, named: &str) -> Outcome {
         out.show(&json!({ "user": user.id, "factors": view }), || {
             let app = view.totp.as_ref().map(|totp| format!("set up {}", totp.created_at));
             let codes = view.recovery_codes.as_ref().map(|codes| format!("{} left", codes.left));
+            let passkeys: Vec<&str> = view.passkeys.iter().map(|passkey| passkey.name.as_str()).collect();
             let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
             out::pairs([
                 ("password", if view.password { "set".into() } else { "none".into() }),
                 ("authenticator app", or_none(app)),
                 ("recovery codes", or_none(codes)),
+                ("passkeys", or_none((!passkeys.is_empty()).then(|| passkeys.join(", ")))),
                 ("required", if view.required { "yes".into() } else { "no".into() }),
             ])
         })

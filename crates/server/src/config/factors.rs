@@ -65,7 +65,7 @@ pub struct Factors {
     pub policy: FactorPolicy,
     /// Roles whose holders need a second factor, whatever `policy` says for others; only with `policy = "optional"`.
     pub required_roles: Vec<String>,
-    /// How long a device that its owner asked to remember may sign in without the second factor; `0` never.
+    /// How long a device that its owner asked to remember may sign in without the second factor, also where one is required; such a session has `acr` `aal1`. `0` never.
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub remember_device: Duration,

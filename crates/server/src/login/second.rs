@@ -108,6 +108,8 @@ async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Fin
     let attempt = attempt::count_try(&mut tx, attempt.id, now).await?;
     let login = owner(app, &mut tx, &attempt).await?;
     if !is_about(app, &attempt, login.as_ref(), request.email.as_ref()) {
+        // It counts as a try: addresses must not be tested for nothing.
+        tx.commit().await?;
         return Err(Error::new(Code::InvalidAttempt));
     }
     let Some(step) = prove(app, &mut tx, client, &attempt, login.as_ref(), seen).await? else {
@@ -338,7 +340,9 @@ pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
             mail::may_send(app, &mut tx, to, now).await?
         }
     };
-    if !attempt::renew(app, &mut tx, &attempt, &code, link.as_ref(), now).await? {
+    // What nobody gets must not take the place of what was mailed.
+    let renewed = attempt::Renewed { code: &code, link: link.as_ref(), mailed: allowed };
+    if !attempt::renew(app, &mut tx, &attempt, &renewed, now).await? {
         return Err(Error::new(Code::InvalidAttempt));
     }
     let message = match link {

@@ -327,3 +327,33 @@ async fn a_disabled_account_gets_in_by_no_step() {
     assert_eq!(mailed.code(), "invalid_code", "as for an address that nobody has");
     assert_eq!(server.client().post_form("/sign-in", &[("token", &link)]).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_code_that_the_limit_of_mails_kept_back_leaves_the_mailed_one_good() {
+    let server = passwordless().await;
+    server.sign_up(ANN).await;
+    let mut phone = server.client();
+    ask(&mut phone, ANN).await;
+    // The verification, the link and one more: that was the third mail.
+    assert_eq!(phone.post_nothing("/api/v1/verify/resend").await.status, 202);
+    let mails = server.mails_to(ANN).await.len();
+    let code = server.mailed_code(ANN).await;
+    assert_eq!(phone.post_nothing("/api/v1/verify/resend").await.status, 202);
+    assert_eq!(server.mails_to(ANN).await.len(), mails, "kept back");
+    assert_eq!(phone.post("/api/v1/verify", json!({ "otp": code })).await.status, 200);
+}
+
+#[tokio::test]
+async fn testing_addresses_against_an_attempt_costs_its_tries() {
+    let server = TestApp::start_with(|config| config.login.email_otp = EmailOtp::Always).await;
+    server.sign_up(ANN).await;
+    let mut phone = server.client();
+    first_step(&mut phone, ANN).await;
+    let code = server.mailed_code(ANN).await;
+    for number in 0..5 {
+        let body = json!({ "otp": code, "email": format!("ann{number}@example.com") });
+        assert_eq!(phone.post("/api/v1/verify", body).await.code(), "invalid_attempt");
+    }
+    let late = phone.post("/api/v1/verify", json!({ "otp": code, "email": ANN })).await;
+    assert_eq!(late.code(), "invalid_attempt", "its five tries are gone");
+}

@@ -161,20 +161,28 @@ pub(super) async fn count_try(tx: &mut Tx, id: RowId, now: Timestamp) -> Result<
     store::count_try(tx, id, TRIES, now).await?.ok_or_else(|| Error::new(Code::InvalidAttempt))
 }
 
-/// Puts another mailed code, and another link if one goes with it, in the place of the former; the tries stay counted. `false` when
-/// there were too many already.
+/// Another code, and another link if one goes with it.
+pub(super) struct Renewed<'a> {
+    pub(super) code: &'a str,
+    pub(super) link: Option<&'a Opaque>,
+    /// Whether they are mailed. If not, the former ones stay, and the wish counts all the same.
+    pub(super) mailed: bool,
+}
+
+/// Puts what is mailed now in the place of what was mailed before; the tries stay counted. `false` when there were too many wishes
+/// already.
 pub(super) async fn renew(
     app: &Inner,
     tx: &mut Tx,
     attempt: &Attempt,
-    code: &str,
-    link: Option<&Opaque>,
+    renewed: &Renewed<'_>,
     now: Timestamp,
 ) -> Result<bool> {
+    let code_mac = mac(app, attempt.id, renewed.code);
     let renewal = store::Renewal {
         id: attempt.id,
-        mac: mac(app, attempt.id, code),
-        link_hash: link.map(Opaque::digest),
+        mac: renewed.mailed.then_some(code_mac),
+        link_hash: renewed.link.filter(|_| renewed.mailed).map(Opaque::digest),
         expires_at: now.plus(app.config.codes.sign_in_code_life()),
         most_sends: SENDS,
     };

@@ -98,10 +98,10 @@ pub(super) async fn count_try(
     row.map(attempt).transpose()
 }
 
-/// Another mailed code, and another link beside it.
+/// Another mailed code, and another link beside it; nothing leaves the former.
 pub(super) struct Renewal {
     pub(super) id: RowId,
-    pub(super) mac: [u8; 32],
+    pub(super) mac: Option<[u8; 32]>,
     pub(super) link_hash: Option<[u8; 32]>,
     pub(super) expires_at: Timestamp,
     pub(super) most_sends: i64,
@@ -109,12 +109,13 @@ pub(super) struct Renewal {
 
 /// Replaces what was mailed, at most so often; the tries stay counted. Returns whether it did.
 pub(super) async fn renew(db: &mut impl Statements, renewal: &Renewal, now: Timestamp) -> Result<bool> {
-    let sql = "update sign_in_attempts set code_mac = $2, code_expires_at = $3, sends = sends + 1,
+    let sql = "update sign_in_attempts set code_mac = coalesce($2, code_mac), sends = sends + 1,
+         code_expires_at = case when $2 is null then code_expires_at else $3 end,
          link_hash = coalesce($6, link_hash), expires_at = case when expires_at < $3 then $3 else expires_at end
          where id = $1 and sends < $4 and expires_at > $5 and code_mac is not null";
     let params = [
         renewal.id.into(),
-        (&renewal.mac).into(),
+        renewal.mac.as_ref().map(<[u8; 32]>::as_slice).into(),
         renewal.expires_at.into(),
         renewal.most_sends.into(),
         now.into(),
