@@ -15,7 +15,10 @@ use utoipa_axum::routes;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(set_up, remove)).routes(routes!(confirm)).routes(routes!(renew_codes))
+    OpenApiRouter::new()
+        .routes(routes!(set_up, remove))
+        .routes(routes!(confirm_app))
+        .routes(routes!(renew_codes))
 }
 
 /// Begins to set up an authenticator app. It counts once one of its codes has confirmed it.
@@ -56,7 +59,7 @@ pub struct FactorAdded {
 #[utoipa::path(post, path = "/api/v1/factors/totp/confirm", tag = "factors", security(("bearer" = [])), request_body = ConfirmRequest, responses(
     (status = 200, body = FactorAdded), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-async fn confirm(
+async fn confirm_app(
     State(app): State<App>,
     client: Client,
     current: Current,

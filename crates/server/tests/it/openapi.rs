@@ -79,3 +79,15 @@ fn every_setting_has_a_meaning_in_the_reference() {
         assert!(cells.len() == 3 && cells[2].len() > 10, "{row}");
     }
 }
+
+#[test]
+fn every_operation_has_an_id_of_its_own() {
+    let document = document();
+    let methods =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let mut ids: Vec<&str> = methods.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "{ids:?}");
+}

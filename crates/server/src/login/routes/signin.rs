@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(login))
         .routes(routes!(login_by_mail))
         .routes(routes!(finish))
-        .routes(routes!(resend))
+        .routes(routes!(resend_code))
         .routes(routes!(enrol))
 }
 
@@ -303,7 +303,7 @@ impl FromFields for AttemptRequest {
 #[utoipa::path(post, path = "/api/v1/verify/resend", tag = "accounts", request_body = Option<AttemptRequest>, responses(
     (status = 202, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem),
     (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-async fn resend(
+async fn resend_code(
     State(app): State<App>,
     client: Client,
     _: OwnOrigin,
