@@ -6,6 +6,7 @@ use hallpass::mail::worker;
 use hallpass::{openapi, server};
 use serde_json::json;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -180,14 +181,16 @@ async fn a_stopping_server_finishes_what_is_in_flight_and_ends() {
     let running = serve().await;
     let body = json!({ "email": ANN, "password": PASSWORD }).to_string();
     let head = format!(
-        "POST /api/v1/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
+         content-length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     write(&stream, head.as_bytes()).await;
-    // Once a second connection was answered, the first has been accepted.
-    let mut other = TcpStream::connect(running.address).await.unwrap();
-    talk(&mut other, b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    // Whoever asks for the body has read the head, so the call is in flight.
+    let mut asked = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
     running.stop.send(true).unwrap();
     let answer = talk(&mut stream, body.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
