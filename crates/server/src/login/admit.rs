@@ -13,6 +13,7 @@ use crate::factors;
 use crate::known_devices;
 use crate::mail::{self, Message};
 use crate::sessions::{self, Delivery, EMAIL_OTP, Issued, Start, amr, device};
+use crate::telemetry::Outcome;
 use crate::users::{self, Factor, User};
 use crate::web::Client;
 use hallpass_crypto::digest::sha256;
@@ -66,6 +67,19 @@ pub struct Wanted {
     pub methods: Vec<&'static str>,
     /// How long the attempt lives.
     pub life: Duration,
+}
+
+/// Counts what came of a step of a sign-in, whichever way it went.
+pub(super) fn count(app: &App, result: Result<Admitted>) -> Result<Admitted> {
+    let outcome = match result.as_ref().map_err(|error| error.code) {
+        Ok(Admitted::SignedIn(_)) => "ok",
+        Ok(Admitted::Wanted(_)) => "second_factor",
+        Err(Code::InvalidCredentials | Code::InvalidCode) => "wrong",
+        Err(Code::RateLimited) => "limited",
+        Err(_) => "refused",
+    };
+    app.metrics.logins.get_or_create(&Outcome { outcome }).inc();
+    result
 }
 
 /// Begins the session, or an attempt. Nothing when the account was closed, or its password, factors or roles changed meanwhile, or

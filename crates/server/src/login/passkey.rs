@@ -1,6 +1,6 @@
 //! Passkeys in the flows of coming in. Alone one is two factors, since the authenticator verified its user: to have the key, and to
 //! be or know what opens it.
-use super::admit::{Admitted, Proven, admit};
+use super::admit::{Admitted, Proven, admit, count};
 use super::attempt;
 use super::policy::Needs;
 use crate::app::App;
@@ -12,7 +12,6 @@ use crate::limits::{self, Budget, Reservation, Subject};
 use crate::mail;
 use crate::passkeys::{self, Asserted, Bound, Challenge, Whom};
 use crate::sessions::{Current, Delivery, amr};
-use crate::telemetry::Outcome;
 use crate::users::{self, Login};
 use crate::web::Client;
 use serde_json::{Value, json};
@@ -73,16 +72,7 @@ pub async fn ask_in_session(app: &App, current: &Current) -> Result<Challenge> {
 /// # Errors
 /// [`Code::InvalidCredentials`] whatever was wrong, [`Code::RateLimited`], [`Code::SessionLimitReached`].
 pub async fn sign_in(app: &App, client: &Client, request: ByPasskey) -> Result<Admitted> {
-    let result = try_sign_in(app, client, request).await;
-    let outcome = match &result {
-        Ok(Admitted::SignedIn(_)) => "ok",
-        Ok(Admitted::Wanted(_)) => "second_factor",
-        Err(error) if error.code == Code::InvalidCredentials => "wrong",
-        Err(error) if error.code == Code::RateLimited => "limited",
-        Err(_) => "refused",
-    };
-    app.metrics.logins.get_or_create(&Outcome { outcome }).inc();
-    result
+    count(app, try_sign_in(app, client, request).await)
 }
 
 async fn try_sign_in(app: &App, client: &Client, request: ByPasskey) -> Result<Admitted> {

@@ -1,5 +1,5 @@
 //! Signing in by password. Unknown, wrong, disabled and without a password look alike, in answer and in work.
-use super::admit::{Admitted, Proven, admit};
+use super::admit::{Admitted, Proven, admit, count};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::error::{Code, Error, Result};
@@ -7,7 +7,6 @@ use crate::hashing::Password;
 use crate::limits::{self, Budget, Subject};
 use crate::mail;
 use crate::sessions::{Delivery, amr};
-use crate::telemetry::Outcome;
 use crate::users::{self, Login, User};
 use crate::web::Client;
 use serde_json::json;
@@ -29,16 +28,7 @@ pub struct SignIn {
 /// # Errors
 /// [`Code::InvalidCredentials`], [`Code::RateLimited`], [`Code::Busy`], [`Code::SessionLimitReached`].
 pub async fn sign_in(app: &App, client: &Client, request: SignIn) -> Result<Admitted> {
-    let result = try_sign_in(app, client, request).await;
-    let outcome = match &result {
-        Ok(Admitted::SignedIn(_)) => "ok",
-        Ok(Admitted::Wanted(_)) => "second_factor",
-        Err(error) if error.code == Code::InvalidCredentials => "wrong",
-        Err(error) if error.code == Code::RateLimited => "limited",
-        Err(_) => "refused",
-    };
-    app.metrics.logins.get_or_create(&Outcome { outcome }).inc();
-    result
+    count(app, try_sign_in(app, client, request).await)
 }
 
 async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<Admitted> {

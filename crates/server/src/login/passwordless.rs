@@ -1,6 +1,6 @@
 //! Signing in by the mailbox alone: a mailed link, or the code beside it. Known and unknown addresses run the same statements and
 //! get the same answer; only the mail differs.
-use super::admit::Admitted;
+use super::admit::{Admitted, count};
 use super::attempt::{self, Opening};
 use super::policy::Needs;
 use super::second::{Step, go_on, identifier_hash, owner};
@@ -120,6 +120,10 @@ pub(super) async fn may_mail_on_device(
 /// # Errors
 /// [`Code::InvalidToken`], [`Code::SessionLimitReached`].
 pub async fn by_link(app: &App, client: &Client, token: &str) -> Result<Admitted> {
+    count(app, try_link(app, client, token).await)
+}
+
+async fn try_link(app: &App, client: &Client, token: &str) -> Result<Admitted> {
     let now = app.now();
     let mut attempt = attempt::find_by_link(&app.db, token, now).await?;
     let invalid = |error: Error| match error.code {

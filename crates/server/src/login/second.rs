@@ -1,5 +1,5 @@
 //! The second step of a sign-in: what an attempt waits for is proven, or set up.
-use super::admit::{Admitted, Proven, admit, code_message};
+use super::admit::{Admitted, Proven, admit, code_message, count};
 use super::attempt::{self, Attempt};
 use super::mailbox;
 use super::passkey::Answered;
@@ -73,6 +73,10 @@ impl Method {
 /// # Errors
 /// [`Code::InvalidAttempt`], [`Code::InvalidCode`], [`Code::RateLimited`], [`Code::SessionLimitReached`].
 pub async fn finish(app: &App, client: &Client, request: &Finish) -> Result<Admitted> {
+    count(app, finish_limited(app, client, request).await)
+}
+
+async fn finish_limited(app: &App, client: &Client, request: &Finish) -> Result<Admitted> {
     let attempt = attempt::find(&app.db, client, &request.attempt, app.now()).await?;
     let owner = attempt.user.map(Subject::User);
     // An address that may belong to nobody is counted as such, whether it does or not, but for its user's own devices: what

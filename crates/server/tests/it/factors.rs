@@ -354,3 +354,22 @@ async fn who_deletes_the_account_leaves_neither_app_nor_codes_behind() {
         assert_eq!(row.int().unwrap(), 0, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn every_step_of_a_sign_in_is_counted_by_what_came_of_it() {
+    let server = TestApp::start_with(|config| config.login.passwordless = true).await;
+    let (_, app, _) = ann_with_an_app(&server).await;
+    let mut phone = server.client();
+    first_step(&mut phone, "ann@example.com").await;
+    phone.post("/api/v1/verify", json!({ "otp": app.wrong_code(&server) })).await;
+    phone.post("/api/v1/verify", json!({ "otp": app.code(&server) })).await;
+    server.client().post("/api/v1/login/email", json!({ "email": "ann@example.com" })).await;
+    let link = server.mailed_token("ann@example.com", "/sign-in").await;
+    server.client().post_form("/sign-in", &[("token", &link)]).await;
+    let metrics = server.client().get("/metrics").await;
+    // The sign-in of before there was an app, and the second step; the first step, and the link.
+    for (outcome, count) in [("ok", 2), ("second_factor", 2), ("wrong", 1)] {
+        let line = format!("hallpass_logins_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.text.contains(&line), "{line}{}", metrics.text);
+    }
+}
