@@ -60,6 +60,14 @@ pub fn is_required(app: &Inner, user: &User) -> bool {
         || user.roles.iter().any(|role| settings.required_roles.contains(role))
 }
 
+/// Whoever registers a stranger's address must not plant a factor before its owner comes.
+///
+/// # Errors
+/// [`Code::EmailNotVerified`].
+pub fn require_mailbox(user: &User) -> Result<()> {
+    if user.email_verified_at.is_some() { Ok(()) } else { Err(Error::new(Code::EmailNotVerified)) }
+}
+
 /// Whether the owner may change second factors now.
 ///
 /// # Errors
@@ -68,9 +76,7 @@ pub fn may_change(app: &Inner, current: &Current, now: Timestamp) -> Result<()> 
     if app.config.factors.policy == FactorPolicy::Off {
         return Err(Error::new(Code::NotFound).with_detail("Second factors are switched off here."));
     }
-    if current.user.email_verified_at.is_none() {
-        return Err(Error::new(Code::EmailNotVerified));
-    }
+    require_mailbox(&current.user)?;
     current.require_fresh(app, now)
 }
 

@@ -24,7 +24,7 @@ use webauthn_rs_core::proto::RegistrationState;
 pub async fn begin_enrolment(app: &App, current: &Current) -> Result<Challenge> {
     let now = app.now();
     current.require_fresh(app, now)?;
-    require_mailbox(&current.user)?;
+    factors::require_mailbox(&current.user)?;
     let known = super::of_user(&app.db, current.user.id).await?;
     require_room(&known)?;
     let (options, state) = RelyingParty::of(app).creation(&current.user, &known)?;
@@ -71,7 +71,7 @@ pub async fn enrol(
     }
     let current = &still_may(app, &mut tx, current, now).await?;
     let user = &current.user;
-    require_mailbox(user)?;
+    factors::require_mailbox(user)?;
     require_room(&store::of_user(&mut tx, user.id).await?)?;
     let passkey = new_row(app, client, user, made, name, now);
     if !store::insert(&mut tx, &passkey).await? {
@@ -148,11 +148,6 @@ pub async fn remove_all(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) ->
 /// An enrolment belongs to the session that began it.
 fn context(current: &Current) -> String {
     format!("enrol/{}", current.session.id)
-}
-
-/// Whoever registers a stranger's address must not plant a way in before its owner comes.
-fn require_mailbox(user: &User) -> Result<()> {
-    if user.email_verified_at.is_some() { Ok(()) } else { Err(Error::new(Code::EmailNotVerified)) }
 }
 
 fn require_room(known: &[Passkey]) -> Result<()> {

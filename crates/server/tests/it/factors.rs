@@ -369,7 +369,7 @@ async fn every_step_of_a_sign_in_is_counted_by_what_came_of_it() {
     let metrics = server.client().get("/metrics").await;
     // The sign-in of before there was an app, and the second step; the first step, and the link.
     for (outcome, count) in [("ok", 2), ("second_factor", 2), ("wrong", 1)] {
-        let line = format!("hallpass_logins_total{{outcome=\"{outcome}\"}} {count}\n");
-        assert!(metrics.text.contains(&line), "{line}{}", metrics.text);
+        let expected = format!("hallpass_logins_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.text.contains(&expected), "{expected}{}", metrics.text);
     }
 }
