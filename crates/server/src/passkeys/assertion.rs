@@ -221,7 +221,7 @@ pub async fn accept(
 ) -> Result<Option<Asserted>> {
     let bound = checked.bound;
     let (passkey, reason) = match checked.verdict {
-        Verdict::Genuine(genuine) => match take(tx, &genuine, now).await? {
+        Verdict::Genuine(genuine) => match take(tx, &genuine, bound, now).await? {
             Taken::Yes => return Ok(Some(genuine.asserted())),
             Taken::Cloned => return cloned(app, tx, client, bound, &genuine.passkey, now).await,
             Taken::No(reason) => (Some(Box::new(genuine.passkey)), reason),
@@ -246,13 +246,15 @@ enum Taken {
     No(&'static str),
 }
 
-async fn take(tx: &mut Tx, genuine: &Genuine, now: Timestamp) -> Result<Taken> {
+async fn take(tx: &mut Tx, genuine: &Genuine, bound: Bound, now: Timestamp) -> Result<Taken> {
     if !genuine.once.spend(tx).await? {
         return Ok(Taken::No("replayed"));
     }
     let used = store::note_use(tx, genuine.passkey.id, genuine.sign_count, genuine.flags, now).await?;
     Ok(match used {
-        Used::Now => Taken::Yes,
+        // The owner may have disowned whoever enrolled it since it was looked at.
+        Used::Now { suspect: true } if !matches!(bound, Bound::Attempt(_)) => Taken::No("suspect"),
+        Used::Now { .. } => Taken::Yes,
         Used::Counted => Taken::Cloned,
         Used::Gone => Taken::No("removed"),
     })

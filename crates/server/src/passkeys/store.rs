@@ -80,8 +80,8 @@ pub(super) async fn delete_all(db: &mut impl Statements, user: UserId) -> Result
 
 /// What came of noting a use.
 pub(super) enum Used {
-    /// Noted.
-    Now,
+    /// Noted; with whether it is suspect by now.
+    Now { suspect: bool },
     /// The counter has reached or passed this value meanwhile.
     Counted,
     /// The passkey was removed meanwhile.
@@ -97,10 +97,10 @@ pub(super) async fn note_use(
     now: Timestamp,
 ) -> Result<Used> {
     let sql = "update passkeys set sign_count = $2, flags = $3, last_used_at = $4
-         where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0))";
+         where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0)) returning suspect_at";
     let params = [id.into(), i64::from(sign_count).into(), flags.into(), now.into()];
-    if db.execute(sql, &params).await? == 1 {
-        return Ok(Used::Now);
+    if let Some(mut row) = db.query_opt(sql, &params).await? {
+        return Ok(Used::Now { suspect: row.maybe_time()?.is_some() });
     }
     let left = db.query_opt("select id from passkeys where id = $1", &[id.into()]).await?;
     Ok(if left.is_some() { Used::Counted } else { Used::Gone })

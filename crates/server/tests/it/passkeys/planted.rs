@@ -1,6 +1,7 @@
 //! A passkey that an intruder enrolled is no way in any more once the owner has said who it was.
-use super::{ANN, enrol, sign_in};
+use super::{ANN, enrol, present, request, sign_in};
 use crate::support::{Client, PASSWORD, SecurityKey, TestApp};
+use hallpass::db::Statements;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -72,4 +73,28 @@ async fn taking_an_address_back_ends_what_was_planted_since_too() {
     let suspect = |passkey: &Value| passkey["suspectAt"].is_string();
     let marks: Vec<bool> = listed.json["passkeys"].as_array().unwrap().iter().map(suspect).collect();
     assert_eq!(marks, [false, false, true], "only what came within a day of the change");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_waits_for_the_database_meanwhile_opens_nothing() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in(ANN).await;
+    let mut key = SecurityKey::of(&server);
+    let id = enrol(&mut ann, &mut key).await["id"].as_str().unwrap().to_owned();
+    let mut client = server.client();
+    let begun = request(&mut client, None).await;
+    let credential = key.get(&begun["options"]);
+    let mut tx = server.app.db.begin().await.unwrap();
+    let sql = "update passkeys set suspect_at = $1 where id = $2";
+    assert_eq!(tx.execute(sql, &[server.app.now().into(), (&id).into()]).await.unwrap(), 1);
+    let waiting = tokio::spawn(async move { present(&mut client, &begun, credential).await });
+    // Others get their answers meanwhile: then the call has looked at the passkey. If not, it comes too late anyway.
+    for _ in 0..50 {
+        server.client().get("/api/v1/settings").await;
+        tokio::task::yield_now().await;
+    }
+    tx.commit().await.unwrap();
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, answer.code()), (401, "invalid_credentials"), "{}", answer.text);
+    assert_eq!(super::refusals(&server).await, ["suspect"]);
 }
