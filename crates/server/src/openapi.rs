@@ -2,7 +2,8 @@
 use crate::app::App;
 use crate::error::Code;
 use crate::{
-    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+    account, emails, factors, health, invitations, keys, known_devices, login, passkeys, passwords, services,
+    sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -53,6 +54,7 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(passwords::routes())
         .merge(factors::routes())
         .merge(emails::routes())
+        .merge(invitations::routes())
         .merge(services::routes())
         .merge(keys::routes())
         .merge(health::routes())

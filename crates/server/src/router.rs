@@ -5,7 +5,7 @@ use crate::openapi;
 use crate::web::client::DEVICE_TOKEN;
 use crate::web::csrf::is_allowed_origin;
 use crate::web::layer::around;
-use crate::{emails, known_devices, login, mail, passwords};
+use crate::{emails, invitations, known_devices, login, mail, passwords};
 use axum::Router;
 use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -23,6 +23,7 @@ pub fn router(app: &App) -> Router {
     api.merge(login::page_routes())
         .merge(passwords::page_routes())
         .merge(emails::page_routes())
+        .merge(invitations::page_routes())
         .merge(known_devices::page_routes())
         .merge(mail::routes())
         .merge(openapi::routes(&document))

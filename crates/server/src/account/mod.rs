@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
+use crate::invitations;
 use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
@@ -127,6 +128,8 @@ pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
 }
 
 async fn remove_in(app: &App, mut tx: Tx, user: &User, client: &Client, now: Timestamp) -> Result<()> {
+    // Before the account: whoever accepts takes the invitation first too, and neither waits for the other in a circle.
+    invitations::forget_address(&mut tx, &user.email_normalised).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
     if !users::delete(app, &mut tx, user.id, now).await? {
         return Err(Error::new(Code::NotFound));

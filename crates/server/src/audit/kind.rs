@@ -3,6 +3,14 @@
 /// The closed list of events (names after the OWASP logging vocabulary where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Somebody was invited to have an account.
+    InvitationCreated,
+    /// The link of an invitation was mailed again, with a new life.
+    InvitationResent,
+    /// An invitation was taken back.
+    InvitationRevoked,
+    /// An invitation became an account.
+    InvitationAccepted,
     /// Somebody asked for an account.
     RegistrationStarted,
     /// An account came into being.
@@ -117,7 +125,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 59] = [
+        Self::InvitationCreated,
+        Self::InvitationResent,
+        Self::InvitationRevoked,
+        Self::InvitationAccepted,
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -176,8 +188,13 @@ impl Kind {
     ];
 
     /// The stable name.
+    #[expect(clippy::too_many_lines, reason = "a table, with one line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::InvitationCreated => "invitation_created",
+            Self::InvitationResent => "invitation_resent",
+            Self::InvitationRevoked => "invitation_revoked",
+            Self::InvitationAccepted => "invitation_accepted",
             Self::RegistrationStarted => "registration_started",
             Self::UserCreated => "user_created",
             Self::EmailVerified => "email_verified",

@@ -4,6 +4,7 @@ mod backup;
 mod docs;
 mod doctor;
 mod health;
+mod invite;
 mod keys;
 mod lock;
 mod migrate;
@@ -71,6 +72,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Health(health::Health),
     User(user::UserCommand),
+    Invite(invite::InviteCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
     ServiceKey(service_key::ServiceKeyCommand),
@@ -128,6 +130,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(command) => command.run(common),
         Command::Health(command) => command.run(common),
         Command::User(command) => command.run(common),
+        Command::Invite(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
         Command::ServiceKey(command) => command.run(common),

@@ -12,7 +12,7 @@ use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords;
 use crate::sessions;
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use serde_json::json;
 use std::time::Duration;
@@ -54,6 +54,7 @@ pub(super) async fn create(app: &App, new: &NewAccount) -> Result<(User, Option<
     let client = Client::local();
     let mut tx = app.db.begin().await?;
     let row = NewUser {
+        way: Way::Appointed,
         email: &new.email,
         username: new.username.as_ref(),
         name: new.name.as_deref(),

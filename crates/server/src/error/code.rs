@@ -41,6 +41,8 @@ pub enum Code {
     ReauthenticationRequired,
     /// The mailbox has to be proven first.
     EmailNotVerified,
+    /// The settings do not let this address register.
+    RegistrationClosed,
     /// No such thing.
     NotFound,
     /// The path exists, the method does not.
@@ -59,6 +61,10 @@ pub enum Code {
     SessionLimitReached,
     /// The account has as many passkeys as it may have.
     PasskeyLimitReached,
+    /// The address has an invitation that still opens an account.
+    InvitationExists,
+    /// The invitation was accepted or revoked.
+    InvitationOver,
     /// A row of the application's refers to the account.
     AccountInUse,
     /// The place in the feed is older than what is kept.
@@ -81,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -101,6 +107,7 @@ impl Code {
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
         Self::EmailNotVerified,
+        Self::RegistrationClosed,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -110,6 +117,8 @@ impl Code {
         Self::FactorRequired,
         Self::SessionLimitReached,
         Self::PasskeyLimitReached,
+        Self::InvitationExists,
+        Self::InvitationOver,
         Self::AccountInUse,
         Self::CursorTooOld,
         Self::PayloadTooLarge,
@@ -144,6 +153,7 @@ impl Code {
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),
             Self::EmailNotVerified => (403, "email_not_verified", "Confirm your e-mail address first."),
+            Self::RegistrationClosed => (403, "registration_closed", "Not everybody can have an account here; the detail says who can."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This path does not take this method; see the Allow header."),
             Self::RequestTimeout => (408, "request_timeout", "The request took too long to arrive. Send it again."),
@@ -153,6 +163,8 @@ impl Code {
             Self::FactorRequired => (409, "factor_required", "This account needs a second factor. Set up another one first."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
             Self::PasskeyLimitReached => (409, "passkey_limit_reached", "This account has as many passkeys as it may have. Remove one first."),
+            Self::InvitationExists => (409, "invitation_exists", "This address has an invitation already. Send that one again, or revoke it first."),
+            Self::InvitationOver => (409, "invitation_over", "This invitation was accepted or revoked. Make a new one."),
             Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),

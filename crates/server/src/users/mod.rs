@@ -2,9 +2,11 @@
 //!
 //! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
 //! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
+mod access;
 mod factor;
 mod store;
 
+pub use access::{Way, check_access};
 pub use factor::{Factor, lock_factors, set_factor};
 
 use crate::app::Inner;
@@ -117,6 +119,8 @@ pub struct Login {
 
 /// A user to be created.
 pub struct NewUser<'a> {
+    /// How the account comes into being.
+    pub way: Way,
     /// Address.
     pub email: &'a Email,
     /// Public name.
@@ -193,7 +197,11 @@ pub async fn username_taken(
 }
 
 /// Creates a user. `None` when the address was taken meanwhile; a username that was taken is left out.
+///
+/// # Errors
+/// [`Code::RegistrationClosed`].
 pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp) -> Result<Option<User>> {
+    check_access(app, new.way, new.email)?;
     let id = UserId(app.new_id(now));
     let username = match new.username {
         Some(username) if username_taken_in(tx, username).await? => None,

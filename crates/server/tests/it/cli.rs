@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 37] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -24,6 +24,11 @@ const COMMANDS: [&[&str]; 32] = [
     &["user", "enable"],
     &["user", "set-password"],
     &["user", "delete"],
+    &["invite"],
+    &["invite", "create"],
+    &["invite", "list"],
+    &["invite", "resend"],
+    &["invite", "revoke"],
     &["sessions"],
     &["sessions", "list"],
     &["sessions", "revoke"],

@@ -18,7 +18,7 @@ enum Rule {
 use Rule::{Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 54] = [
+const TABLE: [(&str, &str, Rule); 55] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/csrf", Session),
     ("GET", "/api/v1/devices", Session),
@@ -39,6 +39,7 @@ const TABLE: [(&str, &str, Rule); 54] = [
     ("DELETE", "/api/v1/factors/totp", Session),
     ("POST", "/api/v1/factors/totp/confirm", Session),
     ("POST", "/api/v1/introspect", Service),
+    ("POST", "/api/v1/invitations/accept", Public),
     ("POST", "/api/v1/login", Public),
     ("POST", "/api/v1/login/email", Public),
     ("POST", "/api/v1/login/passkey", Public),
