@@ -135,7 +135,12 @@ async fn remove_in(app: &App, mut tx: Tx, user: &User, client: &Client, now: Tim
         return Err(Error::new(Code::NotFound));
     }
     login::forget_address(&mut tx, &user.email_normalised).await?;
-    audit::record(app, &mut tx, Event::new(Kind::UserDeleted, client).user(user.id), now);
+    login::forget_attempts_of_address(app, &mut tx, &user.email_normalised).await?;
+    mail::forget(&mut tx, &user.email_normalised).await?;
+    audit::ask_erasure(app, &mut tx, user.id, &user.email_normalised, now).await?;
+    let deleted = Event::new(Kind::UserDeleted, client).user(user.id);
+    let at_once = app.config.retention.deleted_accounts.is_zero();
+    audit::record(app, &mut tx, if at_once { deleted.impersonal() } else { deleted }, now);
     mail::enqueue(app, &mut tx, &user.email, &Message::AccountDeleted {}, now).await?;
     mail::commit(app, tx).await
 }

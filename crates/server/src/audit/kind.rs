@@ -117,6 +117,10 @@ pub enum Kind {
     AuditVerified,
     /// The audit log was taken out.
     AuditExported,
+    /// What was personal in events about a deleted account was erased.
+    PersonalDataErased,
+    /// Old events were removed from the beginnings of the chains.
+    AuditPruned,
     /// How far the chains of the audit log are.
     AuditAnchored,
     /// The database came here from an embedded one.
@@ -125,7 +129,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::InvitationCreated,
         Self::InvitationResent,
         Self::InvitationRevoked,
@@ -183,6 +187,8 @@ impl Kind {
         Self::ServerStopped,
         Self::AuditVerified,
         Self::AuditExported,
+        Self::PersonalDataErased,
+        Self::AuditPruned,
         Self::AuditAnchored,
         Self::DatabaseMoved,
     ];
@@ -248,6 +254,8 @@ impl Kind {
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
             Self::AuditExported => "audit_exported",
+            Self::PersonalDataErased => "personal_data_erased",
+            Self::AuditPruned => "audit_pruned",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
         }

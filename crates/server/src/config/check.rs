@@ -1,7 +1,7 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network,
-    passkeys, registration,
+    passkeys, registration, retention,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     passwords(config, &mut problems);
     passkeys::check(config, &mut problems);
     registration::check(config, &mut problems);
+    retention::check(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);

@@ -8,6 +8,7 @@ mod load;
 mod passkeys;
 mod reference;
 mod registration;
+mod retention;
 mod sections;
 mod server;
 mod values;
@@ -20,6 +21,7 @@ pub use load::{Sources, load};
 pub use passkeys::Passkeys;
 pub use reference::reference;
 pub use registration::{Access, Registration, RegistrationMode};
+pub use retention::Retention;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
@@ -69,6 +71,8 @@ pub struct Config {
     pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
+    /// For how long what is over is kept.
+    pub retention: Retention,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

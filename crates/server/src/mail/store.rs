@@ -173,6 +173,12 @@ pub(super) async fn kept(db: &mut impl Statements, recipient: Option<&str>, limi
     rows.into_iter().map(kept).collect()
 }
 
+/// Removes the settled rows of a recipient.
+pub(super) async fn forget(db: &mut impl Statements, recipient: &str) -> Result<()> {
+    let sql = "delete from outbox where recipient = $1 and next_attempt_at = $2";
+    db.execute(sql, &[recipient.into(), NEVER.into()]).await.map(drop)
+}
+
 /// Removes a batch of settled rows; returns how many.
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {
     let sql = "delete from outbox where id in (select id from outbox

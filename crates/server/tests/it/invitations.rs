@@ -30,6 +30,11 @@ async fn invite(server: &TestApp, email: &str) -> Invitation {
     invite_with(server, email, &[], None).await.unwrap()
 }
 
+/// Invites somebody, for other tests.
+pub async fn invited(server: &TestApp, email: &str) {
+    invite(server, email).await;
+}
+
 async fn resend(server: &TestApp, id: RowId) -> Result<Invitation> {
     let client = Caller::local();
     invitations::resend(&server.app, Actor { client: &client, user: None }, id, None).await

@@ -21,6 +21,7 @@ mod emails;
 mod every_route;
 mod factors;
 mod hostile;
+mod housekeeping;
 mod invitations;
 mod limits;
 mod mail;
