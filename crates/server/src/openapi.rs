@@ -2,7 +2,8 @@
 use crate::app::App;
 use crate::error::Code;
 use crate::{
-    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+    account, admin, emails, factors, forward_auth, health, keys, known_devices, login, passkeys, passwords,
+    services, sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -54,6 +55,8 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(factors::routes())
         .merge(emails::routes())
         .merge(services::routes())
+        .merge(forward_auth::routes())
+        .merge(admin::routes())
         .merge(keys::routes())
         .merge(health::routes())
 }

@@ -8,7 +8,10 @@ use crate::web::layer::around;
 use crate::{emails, known_devices, login, mail, passwords};
 use axum::Router;
 use axum::http::Method;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    RETRY_AFTER,
+};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -48,15 +51,18 @@ fn cors(app: &App) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             AUTHORIZATION,
             CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
             HeaderName::from_static("x-csrf-token"),
             DEVICE_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers([
+            ETAG,
             RETRY_AFTER,
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
