@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
-use crate::invitations;
+use crate::invitations::{self, InvitationView};
 use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
@@ -41,6 +41,8 @@ pub struct Export {
     passkeys: Vec<PasskeyView>,
     /// Devices, the latest sign-in first.
     devices: Vec<DeviceView>,
+    /// Invitations of the address, oldest first.
+    invitations: Vec<InvitationView>,
     /// Security log, newest first.
     events: Vec<EventView>,
 }
@@ -58,7 +60,7 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
     }
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let current = &current.anew(&mut tx, now).await?;
+    let current = &current.anew(app, &mut tx, now).await?;
     if username.is_some() {
         current.require_fresh(app, now)?;
     }
@@ -89,18 +91,20 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     let now = app.now();
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
-    let current = &current.anew(&mut tx, now).await?;
+    let current = &current.anew(app, &mut tx, now).await?;
     let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     let sessions = sessions::live(&app.db, current.user.id, now).await?;
+    let invited = invitations::of_address(&app.db, &current.user.email_normalised).await?;
     Ok(Export {
         exported_at: now.rfc3339(),
-        user: current.user.view(),
+        user: current.user.view(&current.grants),
         factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
         passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
         devices: known_devices::list(app, current).await?,
+        invitations: invited.iter().map(|one| one.view(now)).collect(),
         events: audit::of_user(app, current.user.id, None, EXPORTED_EVENTS).await?,
     })
 }
@@ -114,7 +118,7 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let current = current.anew(&mut tx, now).await?;
+    let current = current.anew(app, &mut tx, now).await?;
     current.require_fresh(app, now)?;
     remove_in(app, tx, &current.user, client, now).await
 }

@@ -4,9 +4,8 @@ use crate::error::Code;
 use crate::ids::RowId;
 use crate::invitations::{self, Actor, Invitation, InvitationView, Invite};
 use crate::names::{Email, has_control_characters};
-use crate::users::BUILT_IN_ROLES;
+use crate::roles::Authority;
 use crate::web::Client;
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::time::Duration;
@@ -38,7 +37,7 @@ enum Action {
         #[arg(long)]
         name: Option<String>,
         /// Role; may be given several times. Everybody has `user`.
-        #[arg(long, value_parser = PossibleValuesParser::new(BUILT_IN_ROLES))]
+        #[arg(long)]
         role: Vec<String>,
         /// Life of the link, from 1m to 90d; without it `registration.invitation_ttl`.
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -103,7 +102,7 @@ fn whom(
 fn create(common: &Common, invite: &Invite) -> Outcome {
     common.with_app(async |app, out| {
         let client = Client::local();
-        let actor = Actor { client: &client, user: None };
+        let actor = Actor { client: &client, by: Authority::Operator };
         let made = invitations::create(&app, actor, invite).await.map_err(|error| explain(&error))?;
         sent(out, &made, &made.view(app.now()))
     })
@@ -164,7 +163,7 @@ fn resend(common: &Common, text: &str, life: Option<Duration>) -> Outcome {
     let id = id(text)?;
     common.with_app(async |app, out| {
         let client = Client::local();
-        let actor = Actor { client: &client, user: None };
+        let actor = Actor { client: &client, by: Authority::Operator };
         let renewed = invitations::resend(&app, actor, id, life).await.map_err(|error| match error.code {
             Code::NotFound => Failure(format!("there is no invitation {id}")),
             _ => explain(&error),
@@ -177,7 +176,7 @@ fn revoke(common: &Common, text: &str) -> Outcome {
     let id = id(text)?;
     common.with_app(async |app, out| {
         let client = Client::local();
-        let actor = Actor { client: &client, user: None };
+        let actor = Actor { client: &client, by: Authority::Operator };
         let changed = invitations::revoke(&app, actor, id).await.map_err(|error| match error.code {
             Code::NotFound => Failure(format!("there is no invitation {id}")),
             _ => explain(&error),

@@ -13,6 +13,7 @@ mod operator;
 mod out;
 mod ownership;
 mod probes;
+mod role;
 mod serve;
 mod servers;
 mod service_key;
@@ -75,6 +76,7 @@ enum Command {
     Invite(invite::InviteCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
+    Role(role::RoleCommand),
     ServiceKey(service_key::ServiceKeyCommand),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
@@ -133,6 +135,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Invite(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
+        Command::Role(command) => command.run(common),
         Command::ServiceKey(command) => command.run(common),
         Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),

@@ -8,6 +8,7 @@ use crate::login;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords::{self, Context};
+use crate::roles;
 use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
@@ -72,6 +73,12 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     if !store::take(&mut tx, invitation.id, &digest, now).await? {
         return Err(Error::new(Code::InvalidToken));
     }
+    // After the invitation's row, in the order in which deleting an account takes them too.
+    roles::lock(&mut tx).await?;
+    let mut given = Vec::new();
+    for role in &invitation.roles {
+        given.extend(roles::find(&mut tx, role).await?.map(|role| role.name));
+    }
     let new = NewUser {
         way: Way::Invitation,
         email: &email,
@@ -79,7 +86,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
         name: name.as_deref(),
         password_hash: Some(&hash),
         email_verified_at: Some(now),
-        roles: &invitation.roles,
+        roles: &given,
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(has_account)?;
     if user.username.is_none() && wish.username.is_some() {
@@ -87,7 +94,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     }
     // What somebody began to register under this address must not touch the account.
     login::forget_address(&mut tx, &user.email_normalised).await?;
-    let detail = json!({ "invitation": invitation.id, "roles": invitation.roles });
+    let detail = json!({ "invitation": invitation.id, "roles": given });
     let accepted = Event::new(Kind::InvitationAccepted, client).user(user.id).detail(detail);
     audit::record(app, &mut tx, accepted, now);
     audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now);

@@ -8,6 +8,9 @@
 //! Nobody's rights change by a mail that they did not answer. An address that has an account cannot be invited (its roles are changed
 //! directly); one that got an account since keeps it as it is, and the invitation stays unused until it is revoked or expires.
 //!
+//! Nobody invites to what they do not hold themselves: asked when an invitation is made, and of whoever sends it again. The roles are those
+//! of the moment of acceptance: one that was changed since is given as it is then, as to everybody who has it; one that is gone is left out.
+//!
 //! An invitation stands until it is revoked, also when whoever made it may not invite any more: revoking a person's rights must not
 //! silently undo what others rely on. `invited_by` is in every list, so that those of somebody who turned out to be hostile can be found.
 mod accept;
@@ -27,7 +30,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::mail::{self, Message};
 use crate::names::Email;
-use crate::users::{self, BUILT_IN_ROLES, Way};
+use crate::roles::{self, Authority};
+use crate::users::{self, Way};
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
 use serde::Serialize;
@@ -40,14 +44,17 @@ use utoipa::ToSchema;
 pub struct Actor<'a> {
     /// From where.
     pub client: &'a Client,
-    /// The administrator; `None` for an operator on the command line.
-    pub user: Option<UserId>,
+    /// On whose authority roles are given.
+    pub by: Authority<'a>,
 }
 
 impl Actor<'_> {
-    /// As events name it.
-    fn name(&self) -> String {
-        self.user.map_or_else(|| "operator".to_owned(), |user| user.to_string())
+    /// The administrator; `None` for an operator.
+    const fn user(&self) -> Option<UserId> {
+        match self.by {
+            Authority::Operator => None,
+            Authority::Holder(user, _) => Some(user),
+        }
     }
 }
 
@@ -143,18 +150,6 @@ impl Invitation {
     }
 }
 
-/// Whether these roles exist, and so may be given by an invitation. Asked for a new invitation, and again before one is mailed
-/// again. This is the place for the rule of who may give which role.
-///
-/// # Errors
-/// [`Code::ValidationFailed`].
-fn check_roles(roles: &[String]) -> Result<()> {
-    match roles.iter().find(|role| !BUILT_IN_ROLES.contains(&role.as_str())) {
-        None => Ok(()),
-        Some(role) => Err(Error::field("roles", "unknown_role", &format!("There is no role \"{role}\"."))),
-    }
-}
-
 fn check_life(app: &App, life: Option<Duration>) -> Result<Duration> {
     let life = life.unwrap_or(app.config.registration.invitation_ttl);
     let fits = life >= Duration::from_secs(60) && life <= crate::config::Registration::LONGEST_INVITATION;
@@ -165,14 +160,11 @@ fn check_life(app: &App, life: Option<Duration>) -> Result<Duration> {
 /// Invites somebody.
 ///
 /// # Errors
-/// [`Code::ValidationFailed`] for roles or life; [`Code::RegistrationClosed`]; [`Code::EmailTaken`] when the address has an account,
+/// [`Code::ValidationFailed`] for roles or life; [`Code::Forbidden`] for roles that hold what the actor does not;
+/// [`Code::RegistrationClosed`]; [`Code::EmailTaken`] when the address has an account,
 /// which whoever may invite may know; [`Code::InvitationExists`]; [`Code::RateLimited`] when the address got too many mails of late.
 pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {
     users::check_access(app, Way::Invitation, &invite.email)?;
-    let mut roles = invite.roles.clone();
-    roles.sort_unstable();
-    roles.dedup();
-    check_roles(&roles)?;
     let life = check_life(app, invite.life)?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
@@ -183,6 +175,9 @@ pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invi
     if store::live(&mut tx, &invite.email.normalised, now).await?.is_some() {
         return Err(Error::new(Code::InvitationExists));
     }
+    roles::lock(&mut tx).await?;
+    let mut roles = roles::check_given(&mut tx, actor.by, &invite.roles).await?;
+    roles.retain(|role| role != roles::USER);
     let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
     let invitation = Invitation {
         id: RowId(app.new_id(now)),
@@ -190,7 +185,7 @@ pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invi
         email_normalised: invite.email.normalised.clone(),
         name: invite.name.clone(),
         roles,
-        invited_by: actor.user,
+        invited_by: actor.user(),
         created_at: now,
         sent_at: now,
         expires_at: now.plus(life),
@@ -226,7 +221,7 @@ async fn send(
 }
 
 fn record(app: &App, tx: &mut Tx, actor: Actor<'_>, kind: Kind, invitation: &Invitation, now: Timestamp) {
-    let detail = json!({ "invitation": invitation.id, "roles": invitation.roles, "by": actor.name() });
+    let detail = json!({ "invitation": invitation.id, "roles": invitation.roles, "by": actor.by.name() });
     let event = Event::new(kind, actor.client).identifier(&invitation.email_normalised).detail(detail);
     audit::record(app, tx, event, now);
 }
@@ -237,6 +232,14 @@ fn record(app: &App, tx: &mut Tx, actor: Actor<'_>, kind: Kind, invitation: &Inv
 /// The database's.
 pub async fn list(mut db: impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<Invitation>> {
     Ok(store::list(&mut db, after, limit).await?)
+}
+
+/// Invitations of one address, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn of_address(mut db: impl Statements, email_normalised: &str) -> Result<Vec<Invitation>> {
+    Ok(store::of_address(&mut db, email_normalised).await?)
 }
 
 /// Mails a new link, which lives from now on; the former one is dead. Expired invitations come back to life by it.
@@ -250,7 +253,6 @@ pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duratio
     let former = store::find(&mut &app.db, id).await?.ok_or_else(not_found)?;
     let email = Email::parse(&former.email).ok_or_else(not_found)?;
     users::check_access(app, Way::Invitation, &email)?;
-    check_roles(&former.roles)?;
     let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
     let mut tx = app.db.begin().await?;
     tx.lock(&format!("invitations/{}", email.normalised)).await?;
@@ -264,6 +266,9 @@ pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duratio
     if !store::renew(&mut tx, id, &link.digest(), now, now.plus(life)).await? {
         return Err(Error::new(Code::InvitationOver));
     }
+    // After the invitation's row, in the order in which accepting and deleting take them too.
+    roles::lock(&mut tx).await?;
+    roles::check_given(&mut tx, actor.by, &former.roles).await?;
     let invitation = Invitation { sent_at: now, expires_at: now.plus(life), ..former };
     send(app, &mut tx, &invitation, &link, life, now).await?;
     record(app, &mut tx, actor, Kind::InvitationResent, &invitation, now);

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::hashing::Password;
 use crate::names::Username;
+use crate::roles;
 use crate::users::UserView;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
@@ -65,6 +66,7 @@ async fn take_up(
 ) -> Result<(StatusCode, Json<AcceptedBody>)> {
     let AcceptRequest { token, password, name, username } = request;
     let user = accept(&app, &client, Acceptance { token, password, name, username }).await?;
+    let user = user.view(&roles::grants(&app, &app.db, &user.roles).await?);
     let message = "Your account is ready. You can sign in now.";
-    Ok((StatusCode::CREATED, Json(AcceptedBody { message, user: user.view() })))
+    Ok((StatusCode::CREATED, Json(AcceptedBody { message, user })))
 }

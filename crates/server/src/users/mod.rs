@@ -3,10 +3,12 @@
 //! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
 //! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
 mod access;
+mod create;
 mod factor;
 mod store;
 
 pub use access::{Way, check_access};
+pub use create::{NewUser, create};
 pub use factor::{Factor, lock_factors, set_factor};
 
 use crate::app::Inner;
@@ -17,15 +19,11 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
 use crate::revocations::{self, Fact};
+use crate::roles::{self, Grants};
 use hallpass_crypto::digest::sha256;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-/// The role that everybody has.
-pub const ROLE_USER: &str = "user";
-/// Roles that exist without anybody defining them.
-pub const BUILT_IN_ROLES: [&str; 2] = [ROLE_USER, "admin"];
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -85,8 +83,8 @@ pub struct UserView {
 }
 
 impl User {
-    /// What the owner sees.
-    pub fn view(&self) -> UserView {
+    /// What the owner sees, with what the roles hold.
+    pub fn view(&self, grants: &Grants) -> UserView {
         let second = self.factors.iter().map(|factor| factor.name());
         UserView {
             id: self.id.to_string(),
@@ -95,12 +93,17 @@ impl User {
             username: self.username.clone(),
             name: self.name.clone(),
             roles: self.roles.clone(),
-            permissions: Vec::new(),
+            permissions: grants.permissions.clone(),
             status: if self.disabled_at.is_some() { "disabled" } else { "active" },
             created_at: self.created_at.rfc3339(),
             last_login_at: self.last_login_at.map(Timestamp::rfc3339),
             factors: self.has_password.then_some("password").into_iter().chain(second).collect(),
         }
+    }
+
+    /// Whether this account can administer the server.
+    pub fn is_open_administrator(&self) -> bool {
+        self.disabled_at.is_none() && self.roles.iter().any(|role| role == roles::ADMIN)
     }
 
     /// Whether a second factor is set up that serves again and again.
@@ -115,24 +118,6 @@ pub struct Login {
     pub user: User,
     /// PHC string.
     pub password_hash: Option<String>,
-}
-
-/// A user to be created.
-pub struct NewUser<'a> {
-    /// How the account comes into being.
-    pub way: Way,
-    /// Address.
-    pub email: &'a Email,
-    /// Public name.
-    pub username: Option<&'a Username>,
-    /// Display name.
-    pub name: Option<&'a str>,
-    /// PHC string.
-    pub password_hash: Option<&'a str>,
-    /// When the mailbox was proven.
-    pub email_verified_at: Option<Timestamp>,
-    /// Names of roles beyond `user`.
-    pub roles: &'a [String],
 }
 
 /// By id.
@@ -196,37 +181,25 @@ pub async fn username_taken(
     Ok(owner.is_some_and(|owner| Some(owner.user.id) != except))
 }
 
-/// Creates a user. `None` when the address was taken meanwhile; a username that was taken is left out.
+/// Gives the user these roles, as [`roles::check_given`] has checked them, and no others. Returns whether that changed something.
 ///
 /// # Errors
-/// [`Code::RegistrationClosed`].
-pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp) -> Result<Option<User>> {
-    check_access(app, new.way, new.email)?;
-    let id = UserId(app.new_id(now));
-    let username = match new.username {
-        Some(username) if username_taken_in(tx, username).await? => None,
-        other => other,
-    };
-    let mut roles: Vec<&str> = new.roles.iter().map(String::as_str).chain([ROLE_USER]).collect();
-    roles.sort_unstable();
-    roles.dedup();
-    let roles = roles.join(" ");
-    let mut row = store::NewRow { id, new, username, roles: &roles, now };
-    if !store::insert(tx, &row).await? {
-        if row.username.is_none() || store::find_by_email(tx, &new.email.normalised).await?.is_some() {
-            return Ok(None);
-        }
-        // It was the username that somebody took since it was looked for.
-        row.username = None;
-        if !store::insert(tx, &row).await? {
-            return Ok(None);
-        }
+/// [`Code::LastAdministrator`].
+pub async fn set_roles(
+    app: &Inner,
+    tx: &mut Tx,
+    user: &User,
+    names: &[String],
+    now: Timestamp,
+) -> Result<bool> {
+    if user.is_open_administrator() && !names.iter().any(|name| name == roles::ADMIN) {
+        roles::keep_an_administrator(tx, user.id).await?;
     }
-    Ok(store::find(tx, id).await?)
-}
-
-async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {
-    Ok(store::find_by_username(tx, &username.normalised).await?.is_some())
+    let changed = store::set_roles(tx, user.id, &names.join(" "), now).await?;
+    if changed {
+        roles::note_members(tx, user.id, names).await?;
+    }
+    tell(app, tx, user.id, changed, now).await
 }
 
 /// Notes a sign-in, provided that the account is open and its password is still the one that was verified.
@@ -327,6 +300,9 @@ pub async fn change_profile(
 }
 
 /// Closes or opens the account. The caller ends the sessions in the same transaction.
+///
+/// # Errors
+/// [`Code::LastAdministrator`].
 pub async fn set_disabled(
     app: &Inner,
     tx: &mut Tx,
@@ -334,18 +310,33 @@ pub async fn set_disabled(
     disabled: bool,
     now: Timestamp,
 ) -> Result<bool> {
+    if disabled {
+        keep_an_administrator(tx, id).await?;
+    }
     let changed = store::set_disabled(tx, id, disabled.then_some(now), now).await?;
     tell(app, tx, id, changed, now).await
 }
 
 /// Removes the account and what hangs on it. The caller ends the sessions before, in the same transaction.
+///
+/// # Errors
+/// [`Code::LastAdministrator`], [`Code::AccountInUse`].
 pub async fn delete(app: &Inner, tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
+    keep_an_administrator(tx, id).await?;
     let changed = store::delete(tx, id).await.map_err(|error| match error.kind {
         // Our own rows go with it; this is one of the application's.
         DbKind::Constraint => Error::new(Code::AccountInUse),
         _ => error.into(),
     })?;
     tell(app, tx, id, changed, now).await
+}
+
+/// Before an account closes or goes: if it is an administrator's, another one has to be left.
+async fn keep_an_administrator(tx: &mut Tx, id: UserId) -> Result<()> {
+    match store::find(tx, id).await? {
+        Some(user) if user.is_open_administrator() => roles::keep_an_administrator(tx, id).await,
+        _ => Ok(()),
+    }
 }
 
 /// Records that what was read of a user is outdated, if something changed. Returns whether it did.

@@ -3,9 +3,10 @@ use crate::cli::process::Place;
 use crate::support::{Answer, PASSWORD, TestApp};
 use hallpass::audit::{self, Filter};
 use hallpass::error::Result;
-use hallpass::ids::RowId;
+use hallpass::ids::{RowId, UserId};
 use hallpass::invitations::{self, Actor, Invitation, Invite};
 use hallpass::names::Email;
+use hallpass::roles::{self, Authority, Definition, Expected};
 use hallpass::web::Client as Caller;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,7 +24,7 @@ async fn invite_with(
     let client = Caller::local();
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
     let wish = Invite { email: Email::parse(email).unwrap(), name: Some("Ann".into()), roles, life };
-    invitations::create(&server.app, Actor { client: &client, user: None }, &wish).await
+    invitations::create(&server.app, Actor { client: &client, by: Authority::Operator }, &wish).await
 }
 
 async fn invite(server: &TestApp, email: &str) -> Invitation {
@@ -37,12 +38,12 @@ pub async fn invited(server: &TestApp, email: &str) {
 
 async fn resend(server: &TestApp, id: RowId) -> Result<Invitation> {
     let client = Caller::local();
-    invitations::resend(&server.app, Actor { client: &client, user: None }, id, None).await
+    invitations::resend(&server.app, Actor { client: &client, by: Authority::Operator }, id, None).await
 }
 
 async fn revoke(server: &TestApp, id: RowId) -> Result<bool> {
     let client = Caller::local();
-    invitations::revoke(&server.app, Actor { client: &client, user: None }, id).await
+    invitations::revoke(&server.app, Actor { client: &client, by: Authority::Operator }, id).await
 }
 
 async fn token(server: &TestApp, email: &str) -> String {
@@ -78,7 +79,8 @@ async fn the_invited_person_chooses_a_password_and_has_the_roles_and_a_proven_ad
         answer.json["accessToken"].is_null() && answer.headers.get("set-cookie").is_none(),
         "nobody is signed in"
     );
-    server.sign_in(ANN).await;
+    let exported = server.sign_in(ANN).await.get("/api/v1/me/export").await.json;
+    assert_eq!(exported["invitations"][0]["id"], json!(made.id), "{exported}");
     assert_eq!(state(&server, made.id).await, "accepted");
     let stored = server.everything_stored();
     assert!(!stored.contains("hp_in_"), "the link is stored nowhere in clear");
@@ -277,6 +279,53 @@ async fn roles_that_do_not_exist_and_lives_out_of_bounds_are_refused() {
         assert_eq!(invite_with(&server, ANN, roles, life).await.unwrap_err().code.name(), code);
     }
     assert!(server.mails_to(ANN).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_administrator_invites_to_nothing_that_they_do_not_hold_and_a_role_that_is_gone_is_left_out() {
+    let server = TestApp::start().await;
+    let client = Caller::local();
+    let define = async |name: &str, permissions: &[&str]| {
+        let mut tx = server.app.db.begin().await.unwrap();
+        let permissions = permissions.iter().map(|one| (*one).to_owned()).collect();
+        let definition = Definition { description: None, permissions };
+        let app = &server.app;
+        roles::define(app, &mut tx, Authority::Operator, &client, name, definition, Expected::Anything)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    define("reader", &["books:read"]).await;
+    define("writer", &["books:read", "books:write"]).await;
+    let grants = roles::grants(&server.app, &server.app.db, &["reader".to_owned()]).await.unwrap();
+    let inviter = UserId::parse("01900000-0000-7000-8000-000000000001").unwrap();
+    let actor = Actor { client: &client, by: Authority::Holder(inviter, &grants) };
+    let wish = |roles: &[&str]| Invite {
+        email: Email::parse(ANN).unwrap(),
+        name: None,
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        life: None,
+    };
+    for roles in [&["writer"] as &[&str], &["reader", "admin"]] {
+        let refused = invitations::create(&server.app, actor, &wish(roles)).await.unwrap_err();
+        assert_eq!(refused.code.name(), "forbidden");
+    }
+    assert!(server.mails_to(ANN).await.is_empty());
+    let made = invitations::create(&server.app, actor, &wish(&["reader"])).await.unwrap();
+    assert_eq!(made.view(server.app.now()).invited_by, Some(inviter.to_string()));
+    // Nor by sending again what somebody else has made.
+    revoke(&server, made.id).await.unwrap();
+    let others = invite_with(&server, ANN, &["reader", "writer"], None).await.unwrap();
+    let refused = invitations::resend(&server.app, actor, others.id, None).await.unwrap_err();
+    assert_eq!(refused.code.name(), "forbidden");
+    let mut tx = server.app.db.begin().await.unwrap();
+    roles::delete(&server.app, &mut tx, Authority::Operator, &client, "writer", Expected::Anything)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let done = accept(&server, &token(&server, ANN).await).await;
+    assert_eq!(done.json["user"]["roles"], json!(["reader", "user"]), "{}", done.text);
+    assert_eq!(done.json["user"]["permissions"], json!(["books:read"]));
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ async fn events_of_a_former_secret_keys_time_are_erased_too() {
     let former = server.secret_key();
     let server = server
         .restart_with(|config| {
-            config.keys.previous_secret_keys = vec![hallpass::config::Secret::new(former)];
+            config.keys.previous_secret_keys = vec![hallpass::config::Secret::new(former.trim())];
             config.keys.secret_key =
                 Some(hallpass::config::Secret::new("another-root-secret-of-enough-bytes-77"));
         })
