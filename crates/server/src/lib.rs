@@ -49,6 +49,7 @@ pub mod sessions;
 
 // ── flows: put features together
 pub mod account;
+pub mod compat;
 pub mod housekeeping;
 pub mod login;
 pub mod services;

@@ -1,8 +1,10 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
+use crate::config::Compat;
 use crate::error::Code;
 use crate::{
-    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+    account, compat, emails, factors, health, keys, known_devices, login, passkeys, passwords, services,
+    sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -60,7 +62,12 @@ pub fn documented() -> OpenApiRouter<App> {
 
 /// The document as checked in.
 pub fn document() -> String {
-    let document = finish(&documented().to_openapi());
+    document_with(&Compat::default())
+}
+
+/// The document of a server with route profiles.
+pub fn document_with(profiles: &Compat) -> String {
+    let document = finish(&compat::documented(profiles, documented().to_openapi()));
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
