@@ -3,8 +3,8 @@ use crate::app::App;
 use crate::config::Compat;
 use crate::error::Code;
 use crate::{
-    account, compat, emails, factors, health, keys, known_devices, login, passkeys, passwords, services,
-    sessions,
+    account, admin, compat, emails, factors, forward_auth, health, keys, known_devices, login, passkeys,
+    passwords, services, sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -12,6 +12,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::sync::OnceLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -56,6 +57,8 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(factors::routes())
         .merge(emails::routes())
         .merge(services::routes())
+        .merge(forward_auth::routes())
+        .merge(admin::routes())
         .merge(keys::routes())
         .merge(health::routes())
 }
@@ -109,10 +112,19 @@ fn describe(status: &str, response: &mut Value) {
     }
 }
 
+/// The document and the page, made once for each set of profiles.
+fn texts(profiles: &Compat) -> &'static (String, String) {
+    static TEXTS: [OnceLock<(String, String)>; 4] = [const { OnceLock::new() }; 4];
+    TEXTS[usize::from(profiles.authify) + 2 * usize::from(profiles.authy)].get_or_init(|| {
+        let document = finish(&compat::documented(profiles, documented().to_openapi()));
+        (document.to_string(), page(&document))
+    })
+}
+
 /// `/openapi.json` and `/docs`.
-pub fn routes(document: &OpenApi) -> Router<App> {
-    let document = finish(document);
-    let (json, page) = (document.to_string(), page(&document));
+pub fn routes(profiles: &Compat) -> Router<App> {
+    let (for_json, for_page) = (profiles.clone(), profiles.clone());
+    let json = move || async move { ([(CONTENT_TYPE, "application/json")], texts(&for_json).0.as_str()) };
     let policy =
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
     let html = [
@@ -120,8 +132,8 @@ pub fn routes(document: &OpenApi) -> Router<App> {
         (HeaderName::from_static("content-security-policy"), policy),
     ];
     Router::new()
-        .route("/openapi.json", get(move || async move { ([(CONTENT_TYPE, "application/json")], json) }))
-        .route("/docs", get(move || async move { (html, page) }))
+        .route("/openapi.json", get(json))
+        .route("/docs", get(move || async move { (html, texts(&for_page).1.as_str()) }))
 }
 
 /// `docs/errors.md`.

@@ -6,11 +6,10 @@ use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Result};
 use crate::login::{
-    self, Admitted, LoginRequest, RegisterRequest, Registered, WantedBody, attempt_cookie,
+    self, Admitted, LoginRequest, RegisterRequest, Registered, SignedIn, WantedBody, attempt_cookie,
     registration_cookie, wanted_body,
 };
 use crate::sessions::{self, Current, Delivery, Said, clear_cookies, deliver, without_cookies};
-use crate::users::{self, User};
 use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, csrf};
 use axum::Json;
@@ -132,9 +131,13 @@ async fn authify_register(
         }
         Registered::Admitted(admitted, secret) => {
             let cookie = registration_cookie(&app, &secret);
-            let answer = admitted_as(&app, &admitted, |user, access_token| {
+            let answer = admitted_as(&app, &admitted, |done, access_token| {
                 let message = "User registered successfully";
-                let body = AuthifyRegistered { message, user: Person::of(user), access_token };
+                let body = AuthifyRegistered {
+                    message,
+                    user: Person::of(&done.user, &done.issued.grants),
+                    access_token,
+                };
                 (StatusCode::CREATED, Json(body)).into_response()
             });
             (cookie, answer).into_response()
@@ -155,19 +158,19 @@ async fn authify_login(
 ) -> Result<Response> {
     let admitted = login::sign_in(&app, &client, request.into_wish()).await?;
     let status = StatusCode::from_u16(app.config.compat.login_status).unwrap_or(StatusCode::CREATED);
-    Ok(admitted_as(&app, &admitted, |user, access_token| {
+    Ok(admitted_as(&app, &admitted, |done, access_token| {
         let message = "User logged in successfully";
-        let (user, token) = (MisspeltPerson::of(user), access_token.clone());
+        let (user, token) = (MisspeltPerson::of(&done.user, &done.issued.grants), access_token.clone());
         (status, Json(AuthifySignedIn { message, user, access_token, token })).into_response()
     }))
 }
 
-/// The cookies of a sign-in with the body that `body` makes of user and access token, or what is missing.
-fn admitted_as(app: &App, admitted: &Admitted, body: impl FnOnce(&User, String) -> Response) -> Response {
+/// The cookies of a sign-in with the body that `body` makes of it and its access token, or what is missing.
+fn admitted_as(app: &App, admitted: &Admitted, body: impl FnOnce(&SignedIn, String) -> Response) -> Response {
     match admitted {
         Admitted::SignedIn(done) => {
             let (cookies, tokens) = deliver(app, &done.issued, Delivery::Cookie, app.now());
-            (cookies, body(&done.user, tokens.access_token.unwrap_or_default())).into_response()
+            (cookies, body(done, tokens.access_token.unwrap_or_default())).into_response()
         }
         Admitted::Wanted(wanted) => {
             let message = "Another proof is needed: POST /api/v1/verify";
@@ -178,7 +181,7 @@ fn admitted_as(app: &App, admitted: &Admitted, body: impl FnOnce(&User, String) 
 }
 
 fn me(current: &Current) -> Json<AuthifyMe> {
-    Json(AuthifyMe { message: "User fetched successfully", user: Person::of(&current.user) })
+    Json(AuthifyMe { message: "User fetched successfully", user: Person::of(&current.user, &current.grants) })
 }
 
 /// Who is in.
@@ -296,17 +299,13 @@ async fn logout_all(app: &App, client: &Client, headers: &HeaderMap) -> Result<R
     let Some(token) = app.cookies.read(headers, Cookie::Refresh)? else {
         return Ok(refused(app, 400, "Refresh Token Not Found"));
     };
-    let session = sessions::of_refresh_token(app, token, app.now()).await?;
-    let current = match session {
-        Some(session) => users::find(&app.db, session.user_id).await?.map(|user| (user, session)),
-        None => None,
-    };
-    let Some((user, session)) = current.filter(|(user, _)| user.disabled_at.is_none()) else {
-        return Ok(refused(app, 401, "Invalid Refresh Token"));
-    };
-    let credential = sessions::Credential::Cookie;
-    let current = Current { user: user.into(), session: session.into(), credential };
-    sessions::end_all(app, &current, client, None).await?;
+    match sessions::end_all_by_refresh_token(app, token, client).await {
+        Ok(()) => {}
+        Err(error) if error.code == Code::InvalidRefreshToken => {
+            return Ok(refused(app, 401, "Invalid Refresh Token"));
+        }
+        Err(error) => return Err(error),
+    }
     let message = "Logged out form all devices successfully";
     Ok((clear_cookies(app), Json(Said { message })).into_response())
 }

@@ -1,4 +1,5 @@
 //! People as the replaced systems showed them: our fields and theirs, so that a front end can move over one screen at a time.
+use crate::roles::Grants;
 use crate::users::{User, UserView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,10 +18,10 @@ pub(super) struct Person {
 
 impl Person {
     /// What the owner sees.
-    pub(super) fn of(user: &User) -> Self {
+    pub(super) fn of(user: &User, grants: &Grants) -> Self {
         let admin = user.roles.iter().any(|role| role == "admin");
         let role = if admin { "admin" } else { "user" };
-        Self { underscored: user.id.to_string(), role, user: user.view() }
+        Self { underscored: user.id.to_string(), role, user: user.view(grants) }
     }
 }
 
@@ -35,7 +36,7 @@ pub(super) struct MisspeltPerson {
 
 impl MisspeltPerson {
     /// What the owner sees.
-    pub(super) fn of(user: &User) -> Self {
-        Self { uesrname: user.username.clone(), person: Person::of(user) }
+    pub(super) fn of(user: &User, grants: &Grants) -> Self {
+        Self { uesrname: user.username.clone(), person: Person::of(user, grants) }
     }
 }

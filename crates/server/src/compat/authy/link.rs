@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::Result;
 use crate::login::{self, Proof, SameClient, Verified};
+use crate::roles;
 use crate::web::page::{error_page, message, page};
 use crate::web::{Client, OwnOrigin, Segment, csrf};
 use axum::Json;
@@ -63,7 +64,7 @@ async fn authy_open_link(
             let text = "You can sign in now and close this page.";
             message(&app, StatusCode::OK, "Your address is confirmed", text)
         }
-        Ok(Some(verified)) => Ok(verified_as(&app, verified)),
+        Ok(Some(verified)) => verified_as(&app, verified).await,
         Ok(None) => {
             let context = json!({
                 "title": "Confirm your address", "text": "Press the button to confirm that this is your address.",
@@ -90,23 +91,22 @@ async fn authy_verify_link(
     let registration = app.cookies.read(&headers, Cookie::Registration)?.map(str::to_owned);
     let same = SameClient { registration, password: None };
     let verified = login::verify_email(&app, &client, Proof::Link(token), same).await?;
-    Ok(verified_as(&app, verified))
+    verified_as(&app, verified).await
 }
 
-fn verified_as(app: &App, verified: Verified) -> Response {
-    let message = "Account created & Email verified";
-    let body = match verified {
-        Verified::Done(user) => {
-            AuthyVerified { message, user: Person::of(&user), status: None, password_token: None }
-        }
-        Verified::PasswordRequired(user, token) => AuthyVerified {
-            message: "Account created & Email verified. Choose a password now.",
-            user: Person::of(&user),
-            status: Some("password_required"),
-            password_token: Some(token.expose()),
-        },
+async fn verified_as(app: &App, verified: Verified) -> Result<Response> {
+    let (user, token) = match verified {
+        Verified::Done(user) => (user, None),
+        Verified::PasswordRequired(user, token) => (user, Some(token.expose())),
     };
+    let grants = roles::grants(app, &app.db, &user.roles).await?;
+    let message = match token {
+        None => "Account created & Email verified",
+        Some(_) => "Account created & Email verified. Choose a password now.",
+    };
+    let status = token.is_some().then_some("password_required");
+    let body = AuthyVerified { message, user: Person::of(&user, &grants), status, password_token: token };
     let mut cookies = SetCookies::default();
     cookies.add(app.cookies.clear(Cookie::Registration));
-    (StatusCode::CREATED, cookies, Json(body)).into_response()
+    Ok((StatusCode::CREATED, cookies, Json(body)).into_response())
 }

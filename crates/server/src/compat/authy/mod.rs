@@ -252,7 +252,7 @@ fn signed_in(app: &App, status: StatusCode, done: SignedIn, now: Timestamp) -> R
         message: format!("Welcome {}", called(&user)),
         session_info: SessionInfo::of(session, Some(tokens.csrf_token.clone())),
         tokens,
-        user: Person::of(&user),
+        user: Person::of(&user, &issued.grants),
         session: SessionView { current: Some(true), ..session.view() },
         recovery_codes,
     };
@@ -274,7 +274,7 @@ async fn authy_me(State(app): State<App>, current: Result<Current>) -> Response 
     };
     let session = &current.session;
     let body = AuthyMe {
-        user: Person::of(&current.user),
+        user: Person::of(&current.user, &current.grants),
         session_info: SessionInfo::of(session, None),
         session: SessionView { current: Some(true), ..session.view() },
     };
