@@ -9,12 +9,14 @@ use crate::gates::Gates;
 use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::ids::Sequence;
+use crate::outgoing::Outgoing;
 use crate::presence::Presence;
 use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::recall::Recall;
 use crate::redis::Redis;
 use crate::signing::Signing;
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::templates::Templates;
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
@@ -104,6 +106,12 @@ pub struct Inner {
     pub proxies: Proxies,
     /// Wakes the mail worker.
     pub outbox_wake: Notify,
+    /// Calls to other people's servers.
+    pub outgoing: Outgoing,
+    /// Who wants to be told what.
+    pub subscriptions: Subscriptions,
+    /// Wakes the worker of the webhooks.
+    pub webhooks_wake: Arc<Notify>,
     /// `server.public_url`, settled.
     pub public_url: String,
     /// `sessions.audience`, settled.
@@ -152,6 +160,7 @@ impl App {
             audience: config.audience(),
             cookies: CookieNames::new(config.https()),
             proxies: Proxies::new(&config.server),
+            outgoing: Outgoing::new(&config),
             secrets: Secrets::new(&ring),
             config,
             db,
@@ -169,6 +178,8 @@ impl App {
             places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
+            subscriptions: Subscriptions::default(),
+            webhooks_wake: Arc::default(),
             ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),

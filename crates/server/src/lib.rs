@@ -17,6 +17,7 @@ pub mod geoip;
 pub mod hashing;
 pub mod ids;
 pub mod names;
+pub mod outgoing;
 pub mod presence;
 pub mod proxies;
 pub mod random;
@@ -24,6 +25,7 @@ pub mod recall;
 pub mod redis;
 pub mod secret_key;
 pub mod signing;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod templates;
 pub mod web;
@@ -31,6 +33,7 @@ pub mod web;
 // ── ground: every feature may use these
 pub mod audit;
 pub mod devices;
+pub mod events;
 pub mod keys;
 pub mod limits;
 pub mod mail;
@@ -46,6 +49,7 @@ pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
+pub mod webhooks;
 
 // ── flows: put features together
 pub mod account;

@@ -17,6 +17,7 @@ mod servers;
 mod service_key;
 mod sessions;
 mod user;
+mod webhook;
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -74,6 +75,7 @@ enum Command {
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
     ServiceKey(service_key::ServiceKeyCommand),
+    Webhook(webhook::WebhookCommand),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -131,6 +133,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
         Command::ServiceKey(command) => command.run(common),
+        Command::Webhook(command) => command.run(common),
         Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),
         Command::Restore(command) => command.run(common),

@@ -1,6 +1,7 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
 use super::{
-    Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network, passkeys,
+    Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network,
+    passkeys, webhooks,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);
+    webhooks::check(config, &mut problems);
     problems
 }
 
@@ -323,5 +325,6 @@ pub fn check_production(config: &Config) -> Vec<ConfigError> {
             "is needed in production, for example smtps://user:password@host:465 (HALLPASS_SMTP_URL)",
         ));
     }
+    webhooks::check_production(config, &mut problems);
     problems
 }

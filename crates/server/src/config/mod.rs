@@ -10,6 +10,7 @@ mod reference;
 mod sections;
 mod server;
 mod values;
+mod webhooks;
 
 pub use check::check_production;
 pub use database::{Database, Redis};
@@ -21,6 +22,7 @@ pub use reference::reference;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
+pub use webhooks::{Hooks, OnFailure, Webhooks, check_url};
 
 use crate::clock::Clock;
 use crate::db::{self, Db, DbError, Options};
@@ -67,6 +69,10 @@ pub struct Config {
     pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
+    /// Other systems that are told what happens (`docs/webhooks.md`).
+    pub webhooks: Webhooks,
+    /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
+    pub hooks: Hooks,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 33] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -34,6 +34,7 @@ const COMMANDS: [&[&str]; 32] = [
     &["service-key", "create"],
     &["service-key", "list"],
     &["service-key", "revoke"],
+    &["webhook"],
     &["backup"],
     &["restore"],
     &["move-to-postgres"],

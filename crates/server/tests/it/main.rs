@@ -43,3 +43,4 @@ mod takeover;
 mod tidy;
 mod tokens;
 mod uniform;
+mod webhooks;
