@@ -1,4 +1,5 @@
 //! What every verb gets: settings, storage, time, randomness, keys. Built once, cloned cheaply.
+use crate::breaker::Breaker;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::cookies::CookieNames;
@@ -66,6 +67,15 @@ impl Secrets {
     }
 }
 
+/// One for each hook.
+#[derive(Default)]
+pub struct Breakers {
+    /// Of `hooks.before_register`.
+    pub before_register: Breaker,
+    /// Of `hooks.before_login`.
+    pub before_login: Breaker,
+}
+
 /// See the module's doc.
 pub struct Inner {
     /// Settings, validated.
@@ -108,6 +118,8 @@ pub struct Inner {
     pub outbox_wake: Notify,
     /// Calls to other people's servers.
     pub outgoing: Outgoing,
+    /// How hooks are doing.
+    pub breakers: Breakers,
     /// Who wants to be told what.
     pub subscriptions: Subscriptions,
     /// Wakes the worker of the webhooks.
@@ -178,6 +190,7 @@ impl App {
             places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
+            breakers: Breakers::default(),
             subscriptions: Subscriptions::default(),
             webhooks_wake: Arc::default(),
             ids: Sequence::default(),

@@ -4,6 +4,7 @@
 
 // ── platform: machinery and shared words; knows no feature
 pub mod app;
+pub mod breaker;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -44,6 +45,7 @@ pub mod users;
 pub mod codes;
 pub mod emails;
 pub mod factors;
+pub mod hooks;
 pub mod known_devices;
 pub mod passkeys;
 pub mod passwords;

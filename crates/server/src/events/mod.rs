@@ -12,7 +12,7 @@ use crate::ids::{RowId, SessionId, UserId};
 use crate::subscriptions::EventType;
 use std::sync::Arc;
 
-/// Before the chains of the audit log, so that whoever waits here for an endpoint that is being deleted holds none of them.
+/// Before the chains of the audit log, which are held as shortly as can be.
 const ROW: &str = "-events";
 
 /// A fact.

@@ -128,7 +128,9 @@ pub(super) async fn clear_full(db: &mut impl Statements, id: RowId) -> Result<()
 
 pub(super) async fn delete(db: &mut impl Statements, id: RowId) -> Result<bool> {
     let sql = "delete from webhook_endpoints where id = $1";
-    Ok(db.execute(sql, &[id.into()]).await? == 1)
+    let deleted = db.execute(sql, &[id.into()]).await? == 1;
+    db.execute("delete from webhook_deliveries where endpoint_id = $1", &[id.into()]).await?;
+    Ok(deleted)
 }
 
 /// How many deliveries wait for an endpoint, counted up to a limit.
@@ -294,5 +296,9 @@ pub(super) async fn purge(
          where endpoint_id in (select id from webhook_endpoints where disabled_at < $1)
          and next_attempt_at < $1 limit 500)";
     let left = db.execute(sql, &[dead_before.into()]).await?;
-    Ok(delivered + dead + left)
+    // Written while somebody deleted the endpoint.
+    let sql = "delete from webhook_deliveries where id in (select id from webhook_deliveries
+         where endpoint_id not in (select id from webhook_endpoints) limit 500)";
+    let orphaned = db.execute(sql, &[]).await?;
+    Ok(delivered + dead + left + orphaned)
 }

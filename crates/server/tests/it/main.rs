@@ -20,6 +20,7 @@ mod devices;
 mod emails;
 mod every_route;
 mod factors;
+mod hooks;
 mod hostile;
 mod limits;
 mod mail;

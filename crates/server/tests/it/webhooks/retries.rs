@@ -197,3 +197,21 @@ async fn a_receiver_that_is_away_for_long_does_not_fill_the_disk() {
     server.sign_in(ANN).await;
     assert_eq!(run_once(&server.app).await.unwrap().delivered, 1);
 }
+
+#[tokio::test]
+async fn an_endpoint_that_another_node_has_deleted_or_disabled_costs_nobody_a_sign_in() {
+    let (server, receiver, id, _) = listened(Reply::Status(200)).await;
+    server.sign_up(ANN).await;
+    let other = server.second_node().await;
+    let body = serde_json::json!({ "email": ANN, "password": crate::support::PASSWORD });
+    let client = Client::local();
+    webhooks::set_disabled(&server.app, &client, id, true).await.unwrap();
+    let waiting = deliveries(&server.app, id).await.len();
+    // The other node has not heard of it yet.
+    assert_eq!(other.client().post("/api/v1/login", body.clone()).await.status, 200);
+    assert_eq!(deliveries(&server.app, id).await.len(), waiting);
+    webhooks::delete(&server.app, &client, id).await.unwrap();
+    assert_eq!(other.client().post("/api/v1/login", body).await.status, 200);
+    run_once(&other.app).await.unwrap();
+    assert!(receiver.got().is_empty());
+}
