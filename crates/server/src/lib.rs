@@ -39,6 +39,7 @@ pub mod keys;
 pub mod limits;
 pub mod mail;
 pub mod revocations;
+pub mod roles;
 pub mod users;
 
 // ── features: one folder per way of proving or holding something
@@ -55,6 +56,8 @@ pub mod webhooks;
 
 // ── flows: put features together
 pub mod account;
+pub mod admin;
+pub mod forward_auth;
 pub mod housekeeping;
 pub mod login;
 pub mod services;

@@ -18,6 +18,8 @@ pub enum EventType {
     UserPasswordChanged,
     /// A second factor or a passkey was set up or removed.
     UserFactorsChanged,
+    /// The user got other roles.
+    UserRolesChanged,
     /// The account was closed.
     UserDisabled,
     /// The account was opened again.
@@ -36,13 +38,14 @@ pub enum EventType {
 
 impl EventType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UserCreated,
         Self::UserUpdated,
         Self::UserEmailVerified,
         Self::UserEmailChanged,
         Self::UserPasswordChanged,
         Self::UserFactorsChanged,
+        Self::UserRolesChanged,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::UserDeleted,
@@ -61,6 +64,7 @@ impl EventType {
             Self::UserEmailChanged => "user.email_changed",
             Self::UserPasswordChanged => "user.password_changed",
             Self::UserFactorsChanged => "user.factors_changed",
+            Self::UserRolesChanged => "user.roles_changed",
             Self::UserDisabled => "user.disabled",
             Self::UserEnabled => "user.enabled",
             Self::UserDeleted => "user.deleted",

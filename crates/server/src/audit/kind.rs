@@ -67,6 +67,14 @@ pub enum Kind {
     UserDisabled,
     /// An operator enabled the account.
     UserEnabled,
+    /// A user got other roles.
+    UserRolesChanged,
+    /// A role was defined.
+    RoleCreated,
+    /// A role holds other permissions, or is described otherwise.
+    RoleChanged,
+    /// A role was removed.
+    RoleDeleted,
     /// A passkey was enrolled.
     PasskeyAdded,
     /// A passkey got another name.
@@ -131,7 +139,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 66] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -164,6 +172,10 @@ impl Kind {
         Self::UserDeleted,
         Self::UserDisabled,
         Self::UserEnabled,
+        Self::UserRolesChanged,
+        Self::RoleCreated,
+        Self::RoleChanged,
+        Self::RoleDeleted,
         Self::PasskeyAdded,
         Self::PasskeyRenamed,
         Self::PasskeyRemoved,
@@ -232,6 +244,10 @@ impl Kind {
             Self::UserDeleted => "user_deleted",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
+            Self::UserRolesChanged => "user_roles_changed",
+            Self::RoleCreated => "role_created",
+            Self::RoleChanged => "role_changed",
+            Self::RoleDeleted => "role_deleted",
             Self::PasskeyAdded => "passkey_added",
             Self::PasskeyRenamed => "passkey_renamed",
             Self::PasskeyRemoved => "passkey_removed",

@@ -20,6 +20,7 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         Kind::EmailChanged | Kind::EmailChangeUndone => Some(EventType::UserEmailChanged),
         Kind::ProfileChanged => Some(EventType::UserUpdated),
         Kind::UserDeleted => Some(EventType::UserDeleted),
+        Kind::UserRolesChanged => Some(EventType::UserRolesChanged),
         Kind::UserDisabled => Some(EventType::UserDisabled),
         Kind::UserEnabled => Some(EventType::UserEnabled),
         Kind::SignInDisowned => Some(EventType::SessionDisowned),
@@ -60,6 +61,9 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::AuditExported
         | Kind::AuditAnchored
         | Kind::DatabaseMoved
+        | Kind::RoleCreated
+        | Kind::RoleChanged
+        | Kind::RoleDeleted
         | Kind::WebhookCreated
         | Kind::WebhookSecretRotated
         | Kind::WebhookEnabled

@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
 use crate::names::Email;
 use crate::outgoing::Call;
+use crate::roles;
 use crate::telemetry::Outcome;
 use crate::users::User;
 use crate::web::Client;
@@ -95,7 +96,8 @@ pub async fn before_login(app: &App, client: &Client, sign_in: &SignIn<'_>) -> R
     if !asks_before_login(app) {
         return Ok(());
     }
-    let mut user = serde_json::to_value(sign_in.user.view()).map_err(Error::internal)?;
+    let grants = roles::grants(app, &app.db, &sign_in.user.roles).await?;
+    let mut user = serde_json::to_value(sign_in.user.view(&grants)).map_err(Error::internal)?;
     if sign_in.is_new {
         user["id"] = Value::Null;
     }

@@ -149,15 +149,14 @@ async fn decide(
     let verdict = admit(app, &mut tx, &proven, now).await;
     match &verdict {
         Ok(Verdict::Admitted(_)) => {}
-        Ok(Verdict::Ask(_)) => return verdict.map(Some),
         Ok(Verdict::Changed) => {
-            refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now)
+            refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now);
         }
         // The passkey has served all the same: its ceremony does not serve once more.
         Err(error) if error.code == Code::SessionLimitReached => {
             refused(app, &mut tx, client, &asserted, (Kind::LoginRefused, "session_limit"), now);
         }
-        Err(_) => return verdict.map(Some),
+        Ok(Verdict::Ask(_)) | Err(_) => return verdict.map(Some),
     }
     mail::commit(app, tx).await?;
     Ok(match verdict? {

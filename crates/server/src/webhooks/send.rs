@@ -6,7 +6,7 @@ use crate::config::check_url;
 use crate::error::{Error, Result};
 use crate::ids::{RowId, SessionId, UserId};
 use crate::outgoing::{Answer, Call, CallError};
-use crate::{sessions, users};
+use crate::{roles, sessions, users};
 use axum::http::HeaderName;
 use axum::http::header::RETRY_AFTER;
 use serde_json::{Value, json};
@@ -83,7 +83,10 @@ pub(super) async fn attempt(app: &App, endpoint: &Endpoint, delivery: &Delivery)
 /// The user as it is now; the id alone when it is gone.
 async fn about_user(app: &App, id: UserId) -> Result<Value> {
     match users::find(&app.db, id).await? {
-        Some(user) => serde_json::to_value(user.view()).map_err(Error::internal),
+        Some(user) => {
+            let grants = roles::grants(app, &app.db, &user.roles).await?;
+            serde_json::to_value(user.view(&grants)).map_err(Error::internal)
+        }
         None => Ok(json!({ "id": id })),
     }
 }
