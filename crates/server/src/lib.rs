@@ -57,6 +57,7 @@ pub mod webhooks;
 // ── flows: put features together
 pub mod account;
 pub mod admin;
+pub mod compat;
 pub mod forward_auth;
 pub mod housekeeping;
 pub mod login;

@@ -1,6 +1,7 @@
 //! Settings: `hallpass.toml`, then `.env`, then the environment, then flags. Checked at start, with the path of the mistake.
 mod aliases;
 mod check;
+mod compat;
 mod database;
 mod devices;
 mod factors;
@@ -14,6 +15,7 @@ mod values;
 mod webhooks;
 
 pub use check::check_production;
+pub use compat::Compat;
 pub use database::{Database, Redis};
 pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
@@ -73,6 +75,8 @@ pub struct Config {
     pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
+    /// Route profiles, for front ends that were written against one of the systems that Hallpass replaces; see `docs/migrating.md`.
+    pub compat: Compat,
     /// Other systems that are told what happens (`docs/webhooks.md`).
     pub webhooks: Webhooks,
     /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
