@@ -50,6 +50,7 @@ pub mod sessions;
 // ── flows: put features together
 pub mod account;
 pub mod housekeeping;
+pub mod import;
 pub mod login;
 pub mod services;
 

@@ -113,11 +113,15 @@ pub enum Kind {
     AuditAnchored,
     /// The database came here from an embedded one.
     DatabaseMoved,
+    /// Accounts came from elsewhere: one part of an import, in the transaction that made them.
+    UsersImported,
+    /// All accounts were taken out, with their credentials.
+    UsersExported,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 57] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -173,6 +177,8 @@ impl Kind {
         Self::AuditExported,
         Self::AuditAnchored,
         Self::DatabaseMoved,
+        Self::UsersImported,
+        Self::UsersExported,
     ];
 
     /// The stable name.
@@ -233,6 +239,8 @@ impl Kind {
             Self::AuditExported => "audit_exported",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
+            Self::UsersImported => "users_imported",
+            Self::UsersExported => "users_exported",
         }
     }
 
