@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 34] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -37,6 +37,8 @@ const COMMANDS: [&[&str]; 32] = [
     &["backup"],
     &["restore"],
     &["move-to-postgres"],
+    &["import"],
+    &["export"],
     &["openapi"],
     &["config"],
     &["completions"],

@@ -21,6 +21,7 @@ mod emails;
 mod every_route;
 mod factors;
 mod hostile;
+mod import;
 mod limits;
 mod mail;
 mod mailed_codes;
