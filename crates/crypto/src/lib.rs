@@ -17,6 +17,8 @@ pub mod jwt;
 /// Password hashes: Argon2id for our own, many others for imported ones.
 #[cfg(feature = "passwords")]
 pub mod password;
+/// Permissions: names, wildcards, and which covers which.
+pub mod permission;
 /// Recovery codes: making, keying, and reading what people type.
 pub mod recovery_code;
 /// The master secrets of the server and the keys derived from them.

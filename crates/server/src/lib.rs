@@ -35,6 +35,7 @@ pub mod keys;
 pub mod limits;
 pub mod mail;
 pub mod revocations;
+pub mod roles;
 pub mod users;
 
 // ── features: one folder per way of proving or holding something
@@ -49,6 +50,8 @@ pub mod sessions;
 
 // ── flows: put features together
 pub mod account;
+pub mod admin;
+pub mod forward_auth;
 pub mod housekeeping;
 pub mod import;
 pub mod login;

@@ -2,7 +2,8 @@
 use crate::app::App;
 use crate::error::Code;
 use crate::{
-    account, emails, factors, health, keys, known_devices, login, passkeys, passwords, services, sessions,
+    account, admin, emails, factors, forward_auth, health, keys, known_devices, login, passkeys, passwords,
+    services, sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -10,6 +11,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::sync::OnceLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -54,6 +56,8 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(factors::routes())
         .merge(emails::routes())
         .merge(services::routes())
+        .merge(forward_auth::routes())
+        .merge(admin::routes())
         .merge(keys::routes())
         .merge(health::routes())
 }
@@ -102,10 +106,17 @@ fn describe(status: &str, response: &mut Value) {
     }
 }
 
+/// The document and the page, made once.
+fn texts() -> &'static (String, String) {
+    static TEXTS: OnceLock<(String, String)> = OnceLock::new();
+    TEXTS.get_or_init(|| {
+        let document = finish(&documented().to_openapi());
+        (document.to_string(), page(&document))
+    })
+}
+
 /// `/openapi.json` and `/docs`.
-pub fn routes(document: &OpenApi) -> Router<App> {
-    let document = finish(document);
-    let (json, page) = (document.to_string(), page(&document));
+pub fn routes() -> Router<App> {
     let policy =
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
     let html = [
@@ -113,8 +124,8 @@ pub fn routes(document: &OpenApi) -> Router<App> {
         (HeaderName::from_static("content-security-policy"), policy),
     ];
     Router::new()
-        .route("/openapi.json", get(move || async move { ([(CONTENT_TYPE, "application/json")], json) }))
-        .route("/docs", get(move || async move { (html, page) }))
+        .route("/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], texts().0.as_str()) }))
+        .route("/docs", get(move || async move { (html, texts().1.as_str()) }))
 }
 
 /// `docs/errors.md`.

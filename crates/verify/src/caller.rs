@@ -4,6 +4,7 @@ use crate::revoked::Subject;
 use crate::shared::now;
 use crate::times::{begun, id};
 use hallpass_crypto::jwt::{Claims, JwtError};
+use hallpass_crypto::permission::covers;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,9 @@ pub struct Caller {
     pub sid: Arc<str>,
     /// Names of the user's roles.
     pub roles: Arc<[String]>,
+    /// Permissions that the roles hold, possibly with wildcards; `None` when they are too many for a token. See
+    /// [`Self::has_permission`].
+    pub permissions: Option<Arc<[String]>>,
     /// Everything that the token says.
     pub claims: Arc<Claims>,
 }
@@ -42,18 +46,36 @@ impl Caller {
         let caller = Self {
             sub: sub.into(),
             sid: sid.into(),
-            roles: roles(claims.get("roles")),
+            roles: names(claims.get("roles")),
+            permissions: claims.get("permissions").map(|value| names(Some(value))),
             claims: Arc::default(),
         };
         Ok((Self { claims: Arc::new(claims), ..caller }, subject, expires))
     }
 
-    /// The same caller with the roles that the server has just told.
-    pub(crate) fn with_roles(mut self, told: Option<&Value>) -> Self {
-        if told.is_some() {
-            self.roles = roles(told);
+    /// The same caller with the roles and permissions that the server has just told.
+    pub(crate) fn with_grants(mut self, told: &Value) -> Self {
+        if told.get("roles").is_some() {
+            self.roles = names(told.get("roles"));
+        }
+        if told.get("permissions").is_some() {
+            self.permissions = Some(names(told.get("permissions")));
         }
         self
+    }
+
+    /// Whether the user has a permission such as `orders:read`. `None` when the token does not tell, since its user has too
+    /// many: then ask the server (`POST /api/v1/authorize`).
+    pub fn has_permission(&self, permission: &str) -> Option<bool> {
+        self.permissions.as_ref().map(|held| held.iter().any(|one| covers(one, permission)))
+    }
+
+    /// Lets only users with a permission go on; those whose token does not tell are refused, see [`Self::has_permission`].
+    ///
+    /// # Errors
+    /// [`VerifyError::Forbidden`].
+    pub fn require_permission(&self, permission: &str) -> Result<(), VerifyError> {
+        if self.has_permission(permission) == Some(true) { Ok(()) } else { Err(VerifyError::Forbidden) }
     }
 
     /// Whether the user has a role.
@@ -106,7 +128,7 @@ fn issued(seconds: i64, jti: Option<&str>) -> i64 {
     told.filter(|told| (from..from.saturating_add(1000)).contains(told)).unwrap_or(from)
 }
 
-fn roles(value: Option<&Value>) -> Arc<[String]> {
+fn names(value: Option<&Value>) -> Arc<[String]> {
     let names = value.and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -23,8 +23,8 @@ pub enum VerifyError {
     /// Roles, address or name of the user changed after the token was made; a refresh gives one that says so.
     #[error("the user has changed since; refresh the access token")]
     Outdated,
-    /// The caller lacks a role.
-    #[error("a role is missing")]
+    /// The caller lacks a role or permission.
+    #[error("a role or permission is missing")]
     Forbidden,
     /// The user has to prove identity anew, or by a second factor (RFC 9470).
     #[error("prove your identity again")]

@@ -42,7 +42,7 @@ fn other(error: impl std::fmt::Display) -> Broken {
 struct Revocation {
     at: String,
     kind: String,
-    user_id: String,
+    user_id: Option<String>,
     session_id: Option<String>,
     except_session_id: Option<String>,
 }
@@ -191,7 +191,7 @@ impl Follower {
     fn apply(&self, revocation: &Revocation) -> Result<(), Broken> {
         let unreadable = || other("a revocation cannot be read");
         let at = millis(&revocation.at).ok_or_else(unreadable)?;
-        let user = id(&revocation.user_id).ok_or_else(unreadable)?;
+        let user = revocation.user_id.as_deref().and_then(id);
         let session = |text: &Option<String>| text.as_deref().and_then(id);
         let mut revoked = self.shared.revoked.write().unwrap_or_else(PoisonError::into_inner);
         match revocation.kind.as_str() {
@@ -200,9 +200,11 @@ impl Follower {
                 revoked.session_ended(session, at, self.keep);
             }
             "sessions_ended" => {
-                revoked.sessions_ended(user, session(&revocation.except_session_id), at, self.keep);
+                let except = session(&revocation.except_session_id);
+                revoked.sessions_ended(user.ok_or_else(unreadable)?, except, at, self.keep);
             }
-            "user_changed" => revoked.user_changed(user, at, self.keep),
+            "user_changed" => revoked.user_changed(user.ok_or_else(unreadable)?, at, self.keep),
+            "roles_changed" => revoked.roles_changed(at),
             // Of a later version of the server.
             _ => {}
         }

@@ -62,6 +62,8 @@ pub(crate) enum Standing {
 pub(crate) struct Revoked {
     sessions: HashMap<u128, Millis>,
     users: HashMap<u128, Cuts>,
+    /// Tokens made by then may name permissions that roles hold no more.
+    roles: Option<Millis>,
     most: usize,
     /// By how much the clocks of nodes may differ.
     leeway: Millis,
@@ -71,7 +73,14 @@ pub(crate) struct Revoked {
 
 impl Revoked {
     pub(crate) fn new(most: usize, leeway: Millis) -> Self {
-        Self { sessions: HashMap::new(), users: HashMap::new(), most, leeway, incomplete_until: None }
+        Self {
+            sessions: HashMap::new(),
+            users: HashMap::new(),
+            roles: None,
+            most,
+            leeway,
+            incomplete_until: None,
+        }
     }
 
     pub(crate) fn session_ended(&mut self, session: u128, at: Millis, keep: Millis) {
@@ -94,6 +103,10 @@ impl Revoked {
         if let Some(cuts) = self.cuts(user, at, keep) {
             cuts.changed = cuts.changed.max(Some(at));
         }
+    }
+
+    pub(crate) fn roles_changed(&mut self, at: Millis) {
+        self.roles = self.roles.max(Some(at));
     }
 
     fn cuts(&mut self, user: u128, at: Millis, keep: Millis) -> Option<&mut Cuts> {
@@ -124,23 +137,26 @@ impl Revoked {
         if self.sessions.contains_key(&token.session) {
             return Standing::Revoked;
         }
-        let Some(cuts) = self.users.get(&token.user) else {
-            return Standing::Good;
-        };
         let issued = token.issued;
+        let outdated = self.roles.is_some_and(|at| issued <= at);
+        let otherwise = if outdated { Standing::Outdated } else { Standing::Good };
+        let Some(cuts) = self.users.get(&token.user) else {
+            return otherwise;
+        };
         let ended = |at: Millis| begun(token.session) <= at && issued <= at.saturating_add(self.leeway);
         let all = cuts.all.is_some_and(ended);
         let others = cuts.latest.is_some_and(|(at, except)| except != token.session && ended(at));
         if all || others {
             return Standing::Revoked;
         }
-        if cuts.changed.is_some_and(|at| issued <= at) { Standing::Outdated } else { Standing::Good }
+        if cuts.changed.is_some_and(|at| issued <= at) { Standing::Outdated } else { otherwise }
     }
 
     /// Forgets what concerns no token that is alive.
     pub(crate) fn forget_before(&mut self, before: Millis, now: Millis) {
         self.sessions.retain(|_, at| *at >= before);
         self.users.retain(|_, cuts| cuts.newest() >= Some(before));
+        self.roles = self.roles.filter(|at| *at >= before);
         self.incomplete_until = self.incomplete_until.filter(|until| *until > now);
     }
 
@@ -215,6 +231,21 @@ mod tests {
         revoked.user_changed(1, 10_500, KEEP);
         assert_eq!(revoked.standing(token(1, 10_500)), Standing::Outdated);
         assert_eq!(revoked.standing(token(1, 10_501)), Standing::Good);
+    }
+
+    #[test]
+    fn tokens_of_everybody_made_before_a_change_of_roles_are_outdated_and_ended_ones_stay_ended() {
+        let mut revoked = Revoked::new(10, 30_000);
+        revoked.roles_changed(10_500);
+        revoked.roles_changed(10_400);
+        revoked.user_changed(1, 9_000, KEEP);
+        assert_eq!(revoked.standing(token(1, 10_500)), Standing::Outdated);
+        assert_eq!(revoked.standing(Subject { user: 2, ..token(1, 10_500) }), Standing::Outdated);
+        assert_eq!(revoked.standing(token(1, 10_501)), Standing::Good);
+        revoked.session_ended(session(1), 10_000, KEEP);
+        assert_eq!(revoked.standing(token(1, 10_501)), Standing::Revoked);
+        revoked.forget_before(10_501, 10_501);
+        assert_eq!(revoked.standing(Subject { user: 2, ..token(2, 10_000) }), Standing::Good);
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Shared {
                     VerifyError::Unavailable
                 })?;
                 match told {
-                    Some(told) => Ok(verified.caller.clone().with_roles(told.get("roles"))),
+                    Some(told) => Ok(verified.caller.clone().with_grants(&told)),
                     None => Err(VerifyError::Revoked),
                 }
             }

@@ -57,7 +57,7 @@ pub async fn change(app: &App, current: &Current, client: &Client, profile: &Pro
     }
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let current = &current.anew(&mut tx, now).await?;
+    let current = &current.anew(app, &mut tx, now).await?;
     if username.is_some() {
         current.require_fresh(app, now)?;
     }
@@ -88,14 +88,14 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     let now = app.now();
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
-    let current = &current.anew(&mut tx, now).await?;
+    let current = &current.anew(app, &mut tx, now).await?;
     let event = Event::new(Kind::DataExported, client).user(current.user.id).session(current.session.id);
     audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     let sessions = sessions::live(&app.db, current.user.id, now).await?;
     Ok(Export {
         exported_at: now.rfc3339(),
-        user: current.user.view(),
+        user: current.user.view(&current.grants),
         factors: overview(app, &current.user).await?,
         sessions: sessions.iter().map(sessions::Session::view).collect(),
         passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
@@ -113,7 +113,7 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let current = current.anew(&mut tx, now).await?;
+    let current = current.anew(app, &mut tx, now).await?;
     current.require_fresh(app, now)?;
     remove_in(app, tx, &current.user, client, now).await
 }

@@ -45,7 +45,10 @@ async fn show_me(current: Current) -> Json<Me> {
 }
 
 fn me(current: &Current) -> Me {
-    Me { user: current.user.view(), session: SessionView { current: Some(true), ..current.session.view() } }
+    Me {
+        user: current.user.view(&current.grants),
+        session: SessionView { current: Some(true), ..current.session.view() },
+    }
 }
 
 /// A change of the profile; absent fields stay, null removes.

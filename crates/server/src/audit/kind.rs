@@ -67,6 +67,14 @@ pub enum Kind {
     UserDisabled,
     /// An operator enabled the account.
     UserEnabled,
+    /// A user got other roles.
+    UserRolesChanged,
+    /// A role was defined.
+    RoleCreated,
+    /// A role holds other permissions, or is described otherwise.
+    RoleChanged,
+    /// A role was removed.
+    RoleDeleted,
     /// A passkey was enrolled.
     PasskeyAdded,
     /// A passkey got another name.
@@ -121,7 +129,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 61] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -154,6 +162,10 @@ impl Kind {
         Self::UserDeleted,
         Self::UserDisabled,
         Self::UserEnabled,
+        Self::UserRolesChanged,
+        Self::RoleCreated,
+        Self::RoleChanged,
+        Self::RoleDeleted,
         Self::PasskeyAdded,
         Self::PasskeyRenamed,
         Self::PasskeyRemoved,
@@ -182,6 +194,7 @@ impl Kind {
     ];
 
     /// The stable name.
+    #[expect(clippy::too_many_lines, reason = "a table with a line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::RegistrationStarted => "registration_started",
@@ -216,6 +229,10 @@ impl Kind {
             Self::UserDeleted => "user_deleted",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
+            Self::UserRolesChanged => "user_roles_changed",
+            Self::RoleCreated => "role_created",
+            Self::RoleChanged => "role_changed",
+            Self::RoleDeleted => "role_deleted",
             Self::PasskeyAdded => "passkey_added",
             Self::PasskeyRenamed => "passkey_renamed",
             Self::PasskeyRemoved => "passkey_removed",

@@ -21,6 +21,9 @@ pub const BEAT: Duration = Duration::from_millis(200);
 /// revocation may not count on another node.
 pub const LIMIT: Duration = Duration::from_secs(1);
 
+/// Stands for the definitions of roles, where others are named by their id (UUIDv8, RFC 9562 5.8).
+pub const ROLES: Uuid = Uuid::from_u128(0x726f6c65_7300_8000_8000_000000000000);
+
 /// What is outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -28,6 +31,8 @@ pub enum Notice {
     Session(SessionId),
     /// What was read of a user and of the user's sessions.
     User(UserId),
+    /// What roles hold, and with it everything that was read of anybody.
+    Roles,
 }
 
 impl Notice {
@@ -35,6 +40,7 @@ impl Notice {
         match self {
             Self::Session(id) => id.0,
             Self::User(id) => id.0,
+            Self::Roles => ROLES,
         }
     }
 
@@ -43,6 +49,7 @@ impl Notice {
         let one = |notice: &Self| match notice {
             Self::Session(id) => format!("s{id}"),
             Self::User(id) => format!("u{id}"),
+            Self::Roles => "r".into(),
         };
         notices.iter().map(one).collect::<Vec<_>>().join(",")
     }
@@ -52,6 +59,7 @@ impl Notice {
         let one = |part: &str| match part.split_at_checked(1)? {
             ("s", id) => SessionId::parse(id).map(Self::Session),
             ("u", id) => UserId::parse(id).map(Self::User),
+            ("r", "") => Some(Self::Roles),
             _ => None,
         };
         text.split(',').map(one).collect()
@@ -64,6 +72,7 @@ pub struct Proof {
     epoch: u64,
     session: u32,
     user: u32,
+    roles: u32,
 }
 
 /// What carries announcements. A node may have several; one that is live is enough.
@@ -118,11 +127,11 @@ impl Bus {
     /// something announced about them may not be committed yet.
     pub fn proof(&self, user: UserId, session: Option<SessionId>) -> Option<Proof> {
         let now = self.clock.monotonic();
-        let subjects = [Some(user.0), session.map(|session| session.0)];
+        let subjects = [Some(user.0), session.map(|session| session.0), Some(ROLES)];
         let pending = subjects.into_iter().flatten().any(|id| self.stamps.is_pending(id, now));
         let session = session.map_or(0, |session| self.stamps.of(session.0));
-        let proof =
-            Proof { epoch: self.epoch.load(Ordering::Acquire), session, user: self.stamps.of(user.0) };
+        let (user, roles) = (self.stamps.of(user.0), self.stamps.of(ROLES));
+        let proof = Proof { epoch: self.epoch.load(Ordering::Acquire), session, user, roles };
         (!pending && self.is_live()).then_some(proof)
     }
 

@@ -14,6 +14,7 @@ mod operator;
 mod out;
 mod ownership;
 mod probes;
+mod role;
 mod serve;
 mod servers;
 mod service_key;
@@ -76,6 +77,7 @@ enum Command {
     User(user::UserCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
+    Role(role::RoleCommand),
     ServiceKey(service_key::ServiceKeyCommand),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
@@ -137,6 +139,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::User(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
+        Command::Role(command) => command.run(common),
         Command::ServiceKey(command) => command.run(common),
         Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),

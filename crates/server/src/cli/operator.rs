@@ -11,6 +11,7 @@ use crate::login;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords;
+use crate::roles::{self, Authority};
 use crate::sessions;
 use crate::users::{self, NewUser, User};
 use crate::web::Client;
@@ -53,13 +54,15 @@ pub(super) async fn create(app: &App, new: &NewAccount) -> Result<(User, Option<
     let now = app.now();
     let client = Client::local();
     let mut tx = app.db.begin().await?;
+    roles::lock(&mut tx).await?;
+    let given = roles::check_given(&mut tx, Authority::Operator, &new.roles).await?;
     let row = NewUser {
         email: &new.email,
         username: new.username.as_ref(),
         name: new.name.as_deref(),
         password_hash: hash.as_deref(),
         email_verified_at: new.verified.then_some(now),
-        roles: &new.roles,
+        roles: if new.roles.is_empty() { &[] } else { &given },
     };
     let user = users::create(app, &mut tx, &row, now).await?;
     let user =
@@ -170,6 +173,37 @@ pub(super) async fn set_disabled(app: &App, id: UserId, disabled: bool) -> Resul
     let user = users::find_in(&mut tx, id).await?.ok_or_else(not_found)?;
     tx.commit().await?;
     Ok(Switched { user, changed: true, ended })
+}
+
+/// Gives roles to a user and takes some; returns the account afterwards and whether that changed something.
+///
+/// # Errors
+/// [`Code::NotFound`] when the account went away meanwhile, [`Code::ValidationFailed`], [`Code::LastAdministrator`].
+pub(super) async fn set_roles(
+    app: &App,
+    id: UserId,
+    add: &[String],
+    remove: &[String],
+) -> Result<(User, bool)> {
+    let now = app.now();
+    let not_found = || Error::new(Code::NotFound);
+    let mut tx = app.db.begin().await?;
+    users::lock_factors(&mut tx, id).await?;
+    roles::lock(&mut tx).await?;
+    let user = users::find_in(&mut tx, id).await?.ok_or_else(not_found)?;
+    let kept = user.roles.iter().filter(|role| !remove.contains(role));
+    let wanted: Vec<String> = kept.chain(add).cloned().collect();
+    let names = roles::check_given(&mut tx, Authority::Operator, &wanted).await?;
+    let changed = users::set_roles(app, &mut tx, &user, &names, now).await?;
+    if changed {
+        let client = Client::local();
+        let event = Event::new(Kind::UserRolesChanged, &client).user(id);
+        let detail = json!({ "by": "operator", "roles": names, "former": user.roles });
+        audit::record(app, &mut tx, event.detail(detail), now);
+    }
+    let user = users::find_in(&mut tx, id).await?.ok_or_else(not_found)?;
+    tx.commit().await?;
+    Ok((user, changed))
 }
 
 /// Ends one session. Returns whether it was live.

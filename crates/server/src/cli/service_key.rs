@@ -30,7 +30,8 @@ enum Action {
         /// What to call it; usually the service that gets it.
         #[arg(long)]
         name: String,
-        /// What it allows: `revocations` to follow what was revoked, `introspect` to ask about one token.
+        /// What it allows: `revocations` to follow what was revoked, `introspect` to ask about one
+        /// token, `authorize` to ask whether a token allows something.
         #[arg(long, required = true, value_delimiter = ',', value_parser = scopes())]
         scope: Vec<String>,
         /// End of its life, such as 90d; without it the key is good until it is revoked.

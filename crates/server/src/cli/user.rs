@@ -4,7 +4,9 @@ mod create;
 use super::operator::{self, Link};
 use super::{Common, Failure, Outcome, confirm, explain, find_user, out};
 use crate::account;
+use crate::app::App;
 use crate::ids::RowId;
+use crate::roles;
 use crate::users::{self, User, UserView};
 use crate::web::Client;
 use clap::{Args, Subcommand};
@@ -51,6 +53,19 @@ enum Action {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Gives roles and takes them. Counts at once, in sessions that exist too.
+    #[command(after_help = "Examples:\n  hallpass user roles ann@example.com --add editor,support\n  \
+                      hallpass user roles ann@example.com --remove admin")]
+    Roles {
+        #[command(flatten)]
+        named: Named,
+        /// Roles to give, separated by commas.
+        #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+        add: Vec<String>,
+        /// Roles to take, separated by commas.
+        #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+        remove: Vec<String>,
+    },
     /// What proves the owner's identity: password, authenticator app, recovery codes.
     #[command(after_help = "Example:\n  hallpass user factors ann@example.com")]
     Factors(Named),
@@ -90,6 +105,7 @@ impl UserCommand {
             Action::Disable(named) => switch(common, &named.user, true),
             Action::Enable(named) => switch(common, &named.user, false),
             Action::SetPassword { named, password } => set_password(common, &named.user, &password),
+            Action::Roles { named, add, remove } => set_roles(common, &named.user, &add, &remove),
             Action::Factors(named) => factors(common, &named.user),
             Action::ResetFactors { named, yes } => reset_factors(common, &named.user, yes),
             Action::Delete { named, yes } => delete(common, &named.user, yes),
@@ -106,10 +122,12 @@ fn list(common: &Common, limit: u16, after: Option<&str>) -> Outcome {
     let cursor = cursor.transpose()?;
     common.with_app(async |app, out| {
         // One more than asked for tells whether there is a next page.
+        let catalogue = roles::catalogue(&app, &app.db).await?;
         let mut users = users::list(&app.db, cursor, i64::from(limit) + 1).await?;
         let more = users.len() > usize::from(limit);
         users.truncate(usize::from(limit));
-        let views: Vec<UserView> = users.iter().map(User::view).collect();
+        let views: Vec<UserView> =
+            users.iter().map(|user| user.view(&catalogue.grants(&user.roles))).collect();
         let next = views.last().filter(|_| more).map(|view| view.id.clone());
         out.show(&json!({ "users": views, "next": next }), || {
             if views.is_empty() {
@@ -125,6 +143,11 @@ fn list(common: &Common, limit: u16, after: Option<&str>) -> Outcome {
     })
 }
 
+/// The account with what its roles hold.
+async fn view(app: &App, user: &User) -> Result<UserView, Failure> {
+    Ok(user.view(&roles::grants(app, &app.db, &user.roles).await?))
+}
+
 fn row(view: &UserView) -> [String; 6] {
     let email = if view.email_verified { view.email.clone() } else { format!("{} (unverified)", view.email) };
     let username = view.username.clone().unwrap_or_default();
@@ -135,7 +158,7 @@ fn show(common: &Common, named: &str) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
         let sessions = crate::sessions::live(&app.db, user.id, app.now()).await?.len();
-        let view = user.view();
+        let view = view(&app, &user).await?;
         out.show(&json!({ "user": view, "sessions": sessions }), || {
             describe(&view) + &out::pairs([("live sessions", sessions.to_string())])
         })
@@ -151,6 +174,10 @@ fn describe(view: &UserView) -> String {
         ("username", or_none(&view.username)),
         ("name", or_none(&view.name)),
         ("roles", view.roles.join(", ")),
+        (
+            "permissions",
+            if view.permissions.is_empty() { "none".into() } else { view.permissions.join(", ") },
+        ),
         ("status", view.status.into()),
         ("password", if view.factors.contains(&"password") { "set".into() } else { "none".into() }),
         ("created", view.created_at.clone()),
@@ -162,7 +189,7 @@ fn switch(common: &Common, named: &str, disabled: bool) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
         let done = operator::set_disabled(&app, user.id, disabled).await.map_err(|error| explain(&error))?;
-        let value = json!({ "user": done.user.view(), "changed": done.changed, "sessionsEnded": done.ended });
+        let value = json!({ "user": view(&app, &done.user).await?, "changed": done.changed, "sessionsEnded": done.ended });
         out.show(&value, || {
             let email = &done.user.email;
             match (disabled, done.changed) {
@@ -191,13 +218,23 @@ fn set_password(common: &Common, named: &str, source: &PasswordSource) -> Outcom
         let done =
             operator::set_password(&app, &user, password.clone()).await.map_err(|error| explain(&error))?;
         let (ended, link) = done;
-        let value = with_link(json!({ "user": user.view(), "sessionsEnded": ended }), link.as_ref());
+        let value =
+            with_link(json!({ "user": view(&app, &user).await?, "sessionsEnded": ended }), link.as_ref());
         out.show(&value, || match &link {
             None => format!("The password of {} is set; sessions ended: {ended}.", user.email),
             Some(link) => {
                 format!("{} has no password now; sessions ended: {ended}.\n{}", user.email, hand_over(link))
             }
         })
+    })
+}
+
+fn set_roles(common: &Common, named: &str, add: &[String], remove: &[String]) -> Outcome {
+    common.with_app(async |app, out| {
+        let user = find_user(&app, named).await?;
+        let done = operator::set_roles(&app, user.id, add, remove).await.map_err(|error| explain(&error))?;
+        let value = json!({ "user": view(&app, &done.0).await?, "changed": done.1 });
+        out.show(&value, || format!("Roles of {}: {}.", done.0.email, done.0.roles.join(", ")))
     })
 }
 

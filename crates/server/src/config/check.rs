@@ -1,4 +1,5 @@
 //! What types cannot say: bounds, shapes, and what production refuses.
+use super::forward_auth;
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, parse_network, passkeys,
 };
@@ -22,6 +23,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);
+    forward_auth::check(&config.forward_auth, &mut problems);
     problems
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod database;
 mod devices;
 mod factors;
+mod forward_auth;
 mod load;
 mod passkeys;
 mod reference;
@@ -15,6 +16,7 @@ pub use check::check_production;
 pub use database::{Database, Redis};
 pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
+pub use forward_auth::ForwardAuth;
 pub use load::{Sources, load};
 pub use passkeys::Passkeys;
 pub use reference::reference;
@@ -57,6 +59,8 @@ pub struct Config {
     pub login: Login,
     /// Second factors: authenticator apps, recovery codes, passkeys.
     pub factors: Factors,
+    /// Reverse proxies that ask before they let a request through.
+    pub forward_auth: ForwardAuth,
     /// Mailed links and codes.
     pub codes: Codes,
     /// Outgoing mail.

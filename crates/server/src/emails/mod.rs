@@ -41,7 +41,7 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     limits::spend_mail(app, client).await?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, user.id).await?;
-    let current = current.anew(&mut tx, now).await?;
+    let current = current.anew(app, &mut tx, now).await?;
     current.require_fresh(app, now)?;
     let user = &current.user;
     let allowed = mail::may_send(app, &mut tx, &new.typed, now).await?;

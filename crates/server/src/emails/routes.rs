@@ -3,6 +3,7 @@ use super::{confirm_change, request_change, undo_change};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::names::Email;
+use crate::roles;
 use crate::sessions::{Current, Said};
 use crate::users::UserView;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
@@ -81,7 +82,8 @@ async fn confirm(
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<Changed>> {
     let user = confirm_change(&app, &client, &request.token).await?;
-    Ok(Json(Changed { message: "The address was changed.", user: user.view() }))
+    let grants = roles::grants(&app, &app.db, &user.roles).await?;
+    Ok(Json(Changed { message: "The address was changed.", user: user.view(&grants) }))
 }
 
 /// Takes a change of address back; all sessions end.

@@ -33,6 +33,8 @@ pub enum Code {
     InvalidServiceKey,
     /// The service key does not allow this.
     InsufficientScope,
+    /// The caller lacks a role or permission, or would give what it does not hold.
+    Forbidden,
     /// The CSRF token is missing or does not belong to the session.
     CsrfFailed,
     /// The call came from a page of another origin.
@@ -59,16 +61,26 @@ pub enum Code {
     SessionLimitReached,
     /// The account has as many passkeys as it may have.
     PasskeyLimitReached,
+    /// Nobody else could administer the server.
+    LastAdministrator,
+    /// A role of that name exists.
+    RoleExists,
+    /// Somebody has the role.
+    RoleInUse,
     /// A row of the application's refers to the account.
     AccountInUse,
     /// The place in the feed is older than what is kept.
     CursorTooOld,
+    /// It was changed since it was read.
+    Outdated,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// The body has another media type than the call takes.
     UnsupportedMediaType,
     /// Fields are missing or have bad values; `errors` lists each.
     ValidationFailed,
+    /// A change must say which version it is about.
+    PreconditionRequired,
     /// Too many calls.
     RateLimited,
     /// A defect or a broken dependency; the log has the cause under the request id.
@@ -81,7 +93,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 43] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -97,6 +109,7 @@ impl Code {
         Self::RefreshTokenReused,
         Self::InvalidServiceKey,
         Self::InsufficientScope,
+        Self::Forbidden,
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
@@ -110,11 +123,16 @@ impl Code {
         Self::FactorRequired,
         Self::SessionLimitReached,
         Self::PasskeyLimitReached,
+        Self::LastAdministrator,
+        Self::RoleExists,
+        Self::RoleInUse,
         Self::AccountInUse,
         Self::CursorTooOld,
+        Self::Outdated,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::ValidationFailed,
+        Self::PreconditionRequired,
         Self::RateLimited,
         Self::Internal,
         Self::Busy,
@@ -140,6 +158,7 @@ impl Code {
             Self::RefreshTokenReused => (401, "refresh_token_reused", "This refresh token was used before, so somebody may hold a copy. The session was ended. Sign in again."),
             Self::InvalidServiceKey => (401, "invalid_service_key", "Send a live service key: Authorization: Bearer hp_sk_… (`hallpass service-key create` makes one)."),
             Self::InsufficientScope => (403, "insufficient_scope", "This service key does not allow the call. Make one with the scope."),
+            Self::Forbidden => (403, "forbidden", "Your account lacks a permission or role that this needs; the detail names it."),
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),
@@ -153,11 +172,16 @@ impl Code {
             Self::FactorRequired => (409, "factor_required", "This account needs a second factor. Set up another one first."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
             Self::PasskeyLimitReached => (409, "passkey_limit_reached", "This account has as many passkeys as it may have. Remove one first."),
+            Self::LastAdministrator => (409, "last_administrator", "Nobody else has the role admin. Give it to somebody first."),
+            Self::RoleExists => (409, "role_exists", "There is a role of that name. Change it instead."),
+            Self::RoleInUse => (409, "role_in_use", "Somebody has this role. Take it from them first."),
             Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
+            Self::Outdated => (412, "outdated", "Somebody has changed this since you read it. Read it again, then repeat the change."),
             Self::PayloadTooLarge => (413, "payload_too_large", "The body is too large."),
             Self::UnsupportedMediaType => (415, "unsupported_media_type", "Send the body as application/json."),
             Self::ValidationFailed => (422, "validation_failed", "Some fields need correction; errors lists each."),
+            Self::PreconditionRequired => (428, "precondition_required", "Send If-Match with the ETag of what you read, or If-None-Match: * for something new."),
             Self::RateLimited => (429, "rate_limited", "Too many requests. Wait as long as Retry-After says."),
             Self::Internal => (500, "internal", "Something went wrong on our side. The request id finds it in the log."),
             Self::Busy => (503, "busy", "Too many sign-ins at this moment. Try again as Retry-After says."),

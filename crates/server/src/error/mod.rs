@@ -116,6 +116,11 @@ impl Error {
         }])
     }
 
+    /// The HTTP status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.describe().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Another sentence than the code's own.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {

@@ -85,7 +85,7 @@ pub fn may_change(app: &Inner, current: &Current, now: Timestamp) -> Result<()> 
 /// [`may_change`] once more, as the transaction sees it, which holds the lock from then on.
 async fn still_may(app: &App, tx: &mut Tx, current: &Current, now: Timestamp) -> Result<Current> {
     users::lock_factors(tx, current.user.id).await?;
-    let current = current.anew(tx, now).await?;
+    let current = current.anew(app, tx, now).await?;
     may_change(app, &current, now)?;
     Ok(current)
 }

@@ -6,7 +6,8 @@ use crate::hashing::Hashing;
 use crate::ids::UserId;
 use crate::names::{Email, USERNAME_RULE, Username, has_control_characters};
 use crate::passkeys::{CarriedPasskey, Passkey};
-use crate::users::{Factor, ROLE_USER};
+use crate::roles;
+use crate::users::Factor;
 use hallpass_crypto::password::PasswordError;
 use hallpass_crypto::password::legacy::{FastHash, Legacy};
 use hallpass_crypto::totp::Secret;
@@ -15,8 +16,6 @@ type Result<T> = std::result::Result<T, Problem>;
 
 /// Longest display name in characters.
 const NAME_MAX: usize = 100;
-/// Longest name of a role.
-const ROLE_MAX: usize = 64;
 /// Seconds of a time step (RFC 6238 4.1).
 const STEP_SECONDS: i64 = 30;
 
@@ -185,7 +184,7 @@ pub fn check(mut given: Given, allowed: &Rules, hashing: &Hashing, now: Timestam
     let username = lenient.optional(present(given.username.take()).map(|text| username(&text)))?;
     let name = lenient.optional(present(given.name.take()).map(name))?;
     let password = lenient.optional(given.password.take().and_then(|given| password(given, hashing)))?;
-    let roles = roles(std::mem::take(&mut given.roles), &mut lenient)?;
+    let roles = given_roles(std::mem::take(&mut given.roles), &mut lenient)?;
     let past = |at: Option<Timestamp>| at.map(|at| Timestamp(at.micros().clamp(0, now.micros())));
     let proven = given.email_verified_at.is_some() || given.email_verified.unwrap_or(allowed.emails_verified);
     let email_verified_at = proven.then(|| past(given.email_verified_at).unwrap_or(now));
@@ -257,13 +256,10 @@ fn password(given: GivenPassword, hashing: &Hashing) -> Option<Result<Hash>> {
     })
 }
 
-fn roles(given: Vec<String>, lenient: &mut Leniency<'_>) -> Result<Vec<String>> {
-    let mut roles = Vec::new();
-    for role in given.into_iter().filter(|role| role != ROLE_USER) {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte);
-        let valid = role.len() <= ROLE_MAX
-            && role.starts_with(|c: char| c.is_ascii_lowercase())
-            && role.bytes().all(plain);
+fn given_roles(given: Vec<String>, lenient: &mut Leniency<'_>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for role in given.into_iter().filter(|role| role != roles::USER) {
+        let valid = roles::is_name(&role);
         let read = if valid && lenient.rules.allow_roles.contains(&role) {
             Ok(role)
         } else {
@@ -271,9 +267,15 @@ fn roles(given: Vec<String>, lenient: &mut Leniency<'_>) -> Result<Vec<String>> 
             let text = format!("{shown} is not among those of --allow-roles");
             Err(Problem::new(Reason::RoleNotAllowed, text))
         };
-        roles.extend(lenient.part(read)?);
+        names.extend(lenient.part(read)?);
     }
-    Ok(roles)
+    names.sort_unstable();
+    names.dedup();
+    if names.len() >= roles::MAX_PER_USER {
+        let text = format!("an account has at most {} roles", roles::MAX_PER_USER);
+        return Err(Problem::new(Reason::BadField, text));
+    }
+    Ok(names)
 }
 
 /// The id to keep. What is bound to it cannot go to another one.

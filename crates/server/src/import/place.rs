@@ -9,8 +9,9 @@ use crate::error::Result;
 use crate::factors::{self, Carried};
 use crate::ids::UserId;
 use crate::passkeys::{self, Passkey};
+use crate::roles;
 use crate::users::{self, Admission, Factor, Newcomer};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// An entry that may still become an account.
 struct Candidate<'a> {
@@ -91,6 +92,7 @@ enum Judged<'a> {
 /// The database's.
 pub(super) async fn place(app: &Inner, tx: &mut Tx, entries: &[Entry], now: Timestamp) -> Result<Vec<Fate>> {
     users::lock_import(tx).await?;
+    roles::lock(tx).await?;
     let (mut fates, mut candidates) = sort(app, tx, entries, now).await?;
     let mut created = Vec::new();
     // As it is; without the username or with another id; and with both changed.
@@ -131,22 +133,46 @@ async fn sort<'a>(
     now: Timestamp,
 ) -> Result<(Vec<Fate>, Vec<Candidate<'a>>)> {
     let (mut fates, mut candidates) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
-    let mut enrolled = HashSet::new();
+    let (mut enrolled, mut defined) = (HashSet::new(), HashMap::new());
     for (at, entry) in entries.iter().enumerate() {
         let problem = match &entry.read {
             Ok(draft) => {
-                if !any_taken(tx, &draft.passkeys, &mut enrolled).await? {
-                    let id = draft.id.unwrap_or_else(|| UserId(app.new_id(now)));
-                    let kinds = draft.factor_kinds();
-                    candidates.push(Candidate { at, draft, id, kinds, without_username: false });
+                if let Some(role) = undefined(tx, &draft.roles, &mut defined).await? {
+                    let text = format!("there is no role {role}; define it first");
+                    Problem::new(Reason::RoleNotAllowed, text)
+                } else {
+                    if !any_taken(tx, &draft.passkeys, &mut enrolled).await? {
+                        let id = draft.id.unwrap_or_else(|| UserId(app.new_id(now)));
+                        let kinds = draft.factor_kinds();
+                        candidates.push(Candidate { at, draft, id, kinds, without_username: false });
+                    }
+                    Problem::new(Reason::PasskeyTaken, "a passkey of the account is enrolled already")
                 }
-                Problem::new(Reason::PasskeyTaken, "a passkey of the account is enrolled already")
             }
             Err(problem) => problem.clone(),
         };
         fates.push(Fate::Rejected(problem));
     }
     Ok((fates, candidates))
+}
+
+/// The first role that nobody has defined. `defined` remembers the answers.
+async fn undefined<'a>(
+    tx: &mut Tx,
+    names: &'a [String],
+    defined: &mut HashMap<&'a str, bool>,
+) -> Result<Option<&'a str>> {
+    for name in names {
+        let known = match defined.get(name.as_str()) {
+            Some(known) => *known,
+            None => roles::find(&mut *tx, name).await?.is_some(),
+        };
+        defined.insert(name, known);
+        if !known {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 async fn any_taken<'a>(

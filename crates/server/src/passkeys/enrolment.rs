@@ -156,7 +156,7 @@ fn require_room(known: &[Passkey]) -> Result<()> {
 
 /// The session as the transaction sees it, provided that it was not ended since the request came.
 async fn still_may(app: &App, tx: &mut Tx, current: &Current, now: Timestamp) -> Result<Current> {
-    let current = current.anew(tx, now).await?;
+    let current = current.anew(app, tx, now).await?;
     current.require_fresh(app, now)?;
     Ok(current)
 }

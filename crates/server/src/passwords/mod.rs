@@ -162,7 +162,7 @@ pub async fn change(
     let now = app.now();
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
-    let current = &current.anew(&mut tx, now).await?;
+    let current = &current.anew(app, &mut tx, now).await?;
     if current.needs_factor(app) {
         current.require_fresh(app, now)?;
     }

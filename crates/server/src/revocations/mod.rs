@@ -1,4 +1,4 @@
-//! What other services have to know at once: sessions that ended, users that changed.
+//! What other services have to know at once: sessions that ended, users and roles that changed.
 //!
 //! Invariants: a row is written in the transaction of its fact, by [`record`] alone, so that neither exists without the
 //! other; telling somebody twice does no harm, telling nobody does.
@@ -24,6 +24,8 @@ pub enum Fact {
     SessionsEnded(UserId, Option<SessionId>),
     /// Roles, status, address or name changed: what was read of the user is outdated.
     UserChanged(UserId),
+    /// A role holds other permissions than before: what was read of anybody's permissions is outdated.
+    RolesChanged,
 }
 
 impl Fact {
@@ -33,13 +35,17 @@ impl Fact {
             Self::SessionEnded(..) => "session_ended",
             Self::SessionsEnded(..) => "sessions_ended",
             Self::UserChanged(_) => "user_changed",
+            Self::RolesChanged => "roles_changed",
         }
     }
 
-    /// Whom it is about.
-    pub const fn user(self) -> UserId {
+    /// Whom it is about, if about somebody.
+    pub const fn user(self) -> Option<UserId> {
         match self {
-            Self::SessionEnded(user, _) | Self::SessionsEnded(user, _) | Self::UserChanged(user) => user,
+            Self::SessionEnded(user, _) | Self::SessionsEnded(user, _) | Self::UserChanged(user) => {
+                Some(user)
+            }
+            Self::RolesChanged => None,
         }
     }
 
@@ -78,6 +84,7 @@ pub async fn record(app: &Inner, tx: &mut Tx, fact: Fact, now: Timestamp) -> Res
     tx.announce(match fact {
         Fact::SessionEnded(_, session) => Notice::Session(session),
         Fact::SessionsEnded(user, _) | Fact::UserChanged(user) => Notice::User(user),
+        Fact::RolesChanged => Notice::Roles,
     });
     Ok(())
 }

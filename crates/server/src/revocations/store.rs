@@ -2,18 +2,20 @@
 use super::{Fact, Revocation};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Kind, Row, Statements};
-use crate::ids::{RowId, SessionId};
+use crate::ids::{RowId, SessionId, UserId};
 
 type Result<T> = std::result::Result<T, DbError>;
 
 pub(super) async fn insert(db: &mut impl Statements, row: &Revocation) -> Result<()> {
     let sql = "insert into revocations (id, at, kind, user_id, session_id, except_session_id)
          values ($1, $2, $3, $4, $5, $6)";
+    // The column must hold something.
+    let user = row.fact.user().map(|id| id.to_string()).unwrap_or_default();
     let params = [
         row.id.into(),
         row.at.into(),
         row.fact.kind().into(),
-        row.fact.user().into(),
+        (&user).into(),
         row.fact.session().into(),
         row.fact.except().into(),
     ];
@@ -21,13 +23,14 @@ pub(super) async fn insert(db: &mut impl Statements, row: &Revocation) -> Result
 }
 
 fn revocation(mut row: Row) -> Result<Revocation> {
-    let (id, at, kind, user) = (row.row_id()?, row.time()?, row.text()?, row.user_id()?);
+    let (id, at, kind, user) = (row.row_id()?, row.time()?, row.text()?, UserId::parse(&row.text()?));
     let session = |text: Option<String>| text.as_deref().and_then(SessionId::parse);
     let (ended, except) = (session(row.maybe_text()?), session(row.maybe_text()?));
-    let fact = match (kind.as_str(), ended) {
-        ("session_ended", Some(ended)) => Fact::SessionEnded(user, ended),
-        ("sessions_ended", _) => Fact::SessionsEnded(user, except),
-        ("user_changed", _) => Fact::UserChanged(user),
+    let fact = match (kind.as_str(), user, ended) {
+        ("session_ended", Some(user), Some(ended)) => Fact::SessionEnded(user, ended),
+        ("sessions_ended", Some(user), _) => Fact::SessionsEnded(user, except),
+        ("user_changed", Some(user), _) => Fact::UserChanged(user),
+        ("roles_changed", ..) => Fact::RolesChanged,
         _ => return Err(DbError::new(Kind::Decode, format!("revocation {id} has an unknown kind"))),
     };
     Ok(Revocation { id, at, fact })

@@ -28,6 +28,8 @@ const USED_EVERY: Duration = Duration::from_secs(60);
 /// What a key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
+    /// Asking whether a token allows something.
+    Authorize,
     /// Asking about one token (RFC 7662).
     Introspect,
     /// Following what was revoked.
@@ -36,11 +38,12 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 2] = [Self::Introspect, Self::Revocations];
+    pub const ALL: [Self; 3] = [Self::Authorize, Self::Introspect, Self::Revocations];
 
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Authorize => "authorize",
             Self::Introspect => "introspect",
             Self::Revocations => "revocations",
         }

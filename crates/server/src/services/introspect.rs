@@ -2,6 +2,7 @@
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
+use crate::roles::{self, Grants};
 use crate::sessions::{self, Session, access};
 use crate::users::{self, User};
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub struct Introspection {
     /// Roles as they are now, not as they were when the token was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
+    /// Permissions that the roles hold now; `*` stands for a whole segment, at the end for all that follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Vec<String>>,
     /// Methods of the sign-in (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
@@ -67,13 +71,23 @@ pub struct Introspection {
 pub(super) async fn introspect(app: &App, token: &str) -> Result<Introspection> {
     let now = app.now();
     let found = match sessions::of_refresh_token(app, token, now).await? {
-        Some(session) => owner(app, session).await?.map(|(user, session)| refresh(app, &user, &session)),
+        Some(session) => owner(app, session).await?.map(|owner| refresh(app, &owner)),
         None => of_access_token(app, token, now).await?,
     };
     Ok(found.unwrap_or_default())
 }
 
 async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Option<Introspection>> {
+    let found = live(app, token, now).await?;
+    Ok(found.map(|(owner, claims)| bearer(&owner, &claims)))
+}
+
+/// Whom an access token names, provided that its session lives; with the claims.
+pub(super) async fn live(
+    app: &App,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<(Owner, Map<String, Value>)>> {
     let (named, claims) = match access::verify_with_claims(app, token, now) {
         Ok(verified) => verified,
         Err(Error { code: Code::Unauthenticated | Code::TokenExpired, .. }) => return Ok(None),
@@ -82,16 +96,26 @@ async fn of_access_token(app: &App, token: &str, now: Timestamp) -> Result<Optio
     let Some(session) = sessions::find_live(&app.db, named.session, now).await? else {
         return Ok(None);
     };
-    Ok(owner(app, session).await?.map(|(user, session)| bearer(&user, &session, &claims)))
+    Ok(owner(app, session).await?.map(|owner| (owner, claims)))
 }
 
-/// A live session with its user, provided that the account is open.
-async fn owner(app: &App, session: Session) -> Result<Option<(User, Session)>> {
+/// A live session with its user and what the user may do.
+pub(super) struct Owner {
+    pub(super) user: User,
+    pub(super) session: Session,
+    pub(super) grants: Grants,
+}
+
+/// Whose session that is, provided that the account is open.
+pub(super) async fn owner(app: &App, session: Session) -> Result<Option<Owner>> {
     let user = users::find(&app.db, session.user_id).await?;
-    Ok(user.filter(|user| user.disabled_at.is_none()).map(|user| (user, session)))
+    let Some(user) = user.filter(|user| user.disabled_at.is_none()) else { return Ok(None) };
+    let grants = roles::grants(app, &app.db, &user.roles).await?;
+    Ok(Some(Owner { user, session, grants }))
 }
 
-fn common(user: &User, session: &Session, token_type: &'static str) -> Introspection {
+fn common(owner: &Owner, token_type: &'static str) -> Introspection {
+    let Owner { user, session, grants } = owner;
     Introspection {
         active: true,
         token_type: Some(token_type),
@@ -99,7 +123,8 @@ fn common(user: &User, session: &Session, token_type: &'static str) -> Introspec
         username: user.username.clone(),
         sub: Some(user.id.to_string()),
         sid: Some(session.id.to_string()),
-        roles: Some(user.roles.clone()),
+        roles: Some(grants.roles.clone()),
+        permissions: Some(grants.permissions.clone()),
         amr: Some(session.amr.split(' ').map(str::to_owned).collect()),
         acr: Some(sessions::amr::acr(&session.amr)),
         auth_time: Some(session.auth_time.seconds()),
@@ -107,7 +132,7 @@ fn common(user: &User, session: &Session, token_type: &'static str) -> Introspec
     }
 }
 
-fn bearer(user: &User, session: &Session, claims: &Map<String, Value>) -> Introspection {
+fn bearer(owner: &Owner, claims: &Map<String, Value>) -> Introspection {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let time = |name: &str| claims.get(name).and_then(Value::as_i64);
     Introspection {
@@ -117,14 +142,14 @@ fn bearer(user: &User, session: &Session, claims: &Map<String, Value>) -> Intros
         exp: time("exp"),
         iat: time("iat"),
         nbf: time("nbf"),
-        ..common(user, session, "Bearer")
+        ..common(owner, "Bearer")
     }
 }
 
-fn refresh(app: &App, user: &User, session: &Session) -> Introspection {
+fn refresh(app: &App, owner: &Owner) -> Introspection {
     Introspection {
         iss: Some(app.public_url.clone()),
-        exp: Some(session.expires_at.seconds()),
-        ..common(user, session, "refresh_token")
+        exp: Some(owner.session.expires_at.seconds()),
+        ..common(owner, "refresh_token")
     }
 }

@@ -1,4 +1,5 @@
 //! What services call, and how revocations are written.
+use super::authorize::{Authorization, AuthorizeRequest, authorize};
 use super::cursor::Cursor;
 use super::introspect::{self, Introspection};
 use super::page::{self, overlap};
@@ -8,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Problem, Result};
 use crate::revocations::{self, Revocation};
 use crate::service_keys::{Scope, Service};
+use crate::web::Body;
 use crate::web::client::single;
 use crate::web::form::{Form, Query};
 use axum::Json;
@@ -30,7 +32,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(introspect_token)).routes(routes!(revoked))
+    OpenApiRouter::new()
+        .routes(routes!(introspect_token))
+        .routes(routes!(authorize_token))
+        .routes(routes!(revoked))
 }
 
 /// A token to ask about, as a form.
@@ -60,6 +65,20 @@ async fn introspect_token(
     }
 }
 
+/// Says whether a token allows something, by the roles and permissions of this moment.
+#[utoipa::path(post, path = "/api/v1/authorize", tag = "services", security(("serviceKey" = []), ("serviceBasic" = [])),
+    request_body = AuthorizeRequest, responses(
+    (status = 200, body = Authorization), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+async fn authorize_token(
+    State(app): State<App>,
+    service: Service,
+    Body(request): Body<AuthorizeRequest>,
+) -> Result<Json<Authorization>> {
+    service.require(Scope::Authorize)?;
+    Ok(Json(authorize(&app, request).await?))
+}
+
 /// Something that was revoked.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -68,10 +87,12 @@ pub struct RevocationView {
     id: String,
     /// When it became true, RFC 3339.
     at: String,
-    /// `session_ended`, `sessions_ended` (all of the user that had begun by `at`, but for `exceptSessionId`) or `user_changed`.
+    /// `session_ended`, `sessions_ended` (all of the user that had begun by `at`, but for `exceptSessionId`), `user_changed`
+    /// or `roles_changed` (tokens made by `at` may name permissions that are no longer held).
     kind: &'static str,
-    /// Whom it is about.
-    user_id: String,
+    /// Whom it is about; absent when it concerns everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
     /// The session that ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<String>,
@@ -86,7 +107,7 @@ impl From<&Revocation> for RevocationView {
             id: row.id.to_string(),
             at: row.at.rfc3339(),
             kind: row.fact.kind(),
-            user_id: row.fact.user().to_string(),
+            user_id: row.fact.user().map(|id| id.to_string()),
             session_id: row.fact.session().map(|id| id.to_string()),
             except_session_id: row.fact.except().map(|id| id.to_string()),
         }

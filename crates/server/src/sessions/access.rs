@@ -4,6 +4,7 @@ use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
+use crate::roles::Grants;
 use crate::users::User;
 use hallpass_crypto::jwt::{self, Expectation, JwtError};
 use serde::Serialize;
@@ -25,6 +26,10 @@ struct Claims<'a> {
     r#gen: u32,
     client_id: &'a str,
     roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    permissions_omitted: bool,
     amr: Vec<&'a str>,
     acr: &'a str,
     auth_time: i64,
@@ -64,11 +69,13 @@ impl Named {
     }
 }
 
-/// Signs an access token for a session.
+/// Signs an access token for a session, with what the user's roles hold. Permissions beyond what fits into a token are left out;
+/// `permissions_omitted` says so, and `POST /api/v1/authorize` tells.
 ///
 /// # Errors
 /// [`Code::Internal`] when no key is loaded.
-pub fn issue(app: &Inner, session: &Session, user: &User, now: Timestamp) -> Result<String> {
+pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: Timestamp) -> Result<String> {
+    let permissions = grants.for_token();
     let life = i64::try_from(app.config.sessions.access_ttl.as_secs()).unwrap_or(i64::MAX);
     // Never beyond the session itself.
     let exp = now.seconds().saturating_add(life).min(session.absolute_expires_at.seconds());
@@ -85,6 +92,8 @@ pub fn issue(app: &Inner, session: &Session, user: &User, now: Timestamp) -> Res
         r#gen: session.generation,
         client_id: &session.client_id,
         roles: &user.roles,
+        permissions,
+        permissions_omitted: permissions.is_none(),
         amr: session.amr.split(' ').collect(),
         acr: super::amr::acr(&session.amr),
         auth_time: session.auth_time.seconds(),

@@ -8,6 +8,7 @@ use crate::cookies::Cookie;
 use crate::db::{Currency, Tx};
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
+use crate::roles::{self, Grants};
 use crate::users::{self, User};
 use crate::web::Client;
 use crate::web::client::bearer;
@@ -36,6 +37,8 @@ pub struct Current {
     pub user: Arc<User>,
     /// In which session.
     pub session: Arc<Session>,
+    /// What the user's roles hold at this moment.
+    pub grants: Arc<Grants>,
     /// Proven how.
     pub credential: Credential,
 }
@@ -46,12 +49,14 @@ impl Current {
     ///
     /// # Errors
     /// [`Code::SessionRevoked`].
-    pub async fn anew(&self, tx: &mut Tx, now: Timestamp) -> Result<Self> {
+    pub async fn anew(&self, app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<Self> {
         let session = super::find(&mut *tx, self.user.id, self.session.id, now).await?;
         let user = users::find_in(tx, self.user.id).await?.filter(|user| user.disabled_at.is_none());
         match (user, session) {
             (Some(user), Some(session)) => {
-                Ok(Self { user: user.into(), session: session.into(), credential: self.credential })
+                let grants = roles::grants(app, &mut *tx, &user.roles).await?.into();
+                let (user, session) = (user.into(), session.into());
+                Ok(Self { user, session, grants, credential: self.credential })
             }
             _ => Err(Error::new(Code::SessionRevoked)),
         }
@@ -110,6 +115,7 @@ struct Checked {
     currency: Option<Currency>,
     user: Arc<User>,
     session: Arc<Session>,
+    grants: Arc<Grants>,
     /// When this node last noted the use of the session, in microseconds since the epoch.
     noted_at: AtomicI64,
 }
@@ -142,18 +148,20 @@ async fn check(
         Some(known) => known,
         None => {
             let (user, session) = read(app, named).await?;
+            let grants = roles::grants(app, &app.db, &user.roles).await?.into();
             let noted_at = AtomicI64::new(i64::MIN);
             let session = Arc::new(session);
-            let checked = Arc::new(Checked { keys, named, currency, user, session, noted_at });
+            let checked = Arc::new(Checked { keys, named, currency, user, session, grants, noted_at });
             app.recall.put(name, Arc::clone(&checked));
             checked
         }
     };
     let (user, session) = (Arc::clone(&checked.user), Arc::clone(&checked.session));
+    let grants = Arc::clone(&checked.grants);
     if session.expires_at <= now {
         return Err(Error::new(Code::SessionExpired));
     }
-    Ok((checked, Current { user, session, credential }))
+    Ok((checked, Current { user, session, grants, credential }))
 }
 
 /// The session that a token names and its user, provided that neither was ended.

@@ -1,11 +1,10 @@
 //! How tokens travel to the client: in the body, in cookies, or one of each.
-use super::{Issued, Session, access};
+use super::{Current, Issued, Session, access};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
 use crate::devices;
 use crate::error::Result;
-use crate::users::User;
 use crate::web::{Fields, csrf};
 use serde::Serialize;
 use std::time::Duration;
@@ -71,7 +70,7 @@ pub struct TokenBody {
 
 /// Sorts tokens into body and cookies.
 pub fn deliver(app: &App, issued: &Issued, delivery: Delivery, now: Timestamp) -> (SetCookies, TokenBody) {
-    let Issued { session, access, refresh, device } = issued;
+    let Issued { session, access, refresh, device, .. } = issued;
     let access_life = app.config.sessions.access_ttl;
     let life = remaining(session, now);
     let csrf_token = csrf::mint(app, &session.id.to_string());
@@ -117,8 +116,8 @@ pub struct FreshToken {
 ///
 /// # Errors
 /// [`crate::error::Code::Internal`] when no key is loaded.
-pub fn fresh_token(app: &App, session: &Session, user: &User) -> Result<(SetCookies, FreshToken)> {
-    let token = access::issue(app, session, user, app.now())?;
+pub fn fresh_token(app: &App, session: &Session, current: &Current) -> Result<(SetCookies, FreshToken)> {
+    let token = access::issue(app, session, &current.user, &current.grants, app.now())?;
     let life = app.config.sessions.access_ttl;
     let mut cookies = SetCookies::default();
     let in_cookie = session.delivery == Delivery::Cookies;

@@ -32,6 +32,7 @@ use crate::error::{Code, Error, Result};
 use crate::geoip::Place;
 use crate::ids::{DeviceId, SessionId, UserId};
 use crate::revocations::{self, Fact};
+use crate::roles::{self, Grants};
 use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::secret::RefreshToken;
@@ -161,6 +162,8 @@ pub struct Start<'a> {
 pub struct Issued {
     /// The session.
     pub session: Session,
+    /// What the user's roles hold.
+    pub grants: Grants,
     /// Access token (RFC 9068).
     pub access: String,
     /// Refresh token, to be shown once.
@@ -202,8 +205,9 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         revoked_at: None,
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
-    let access = access::issue(app, &session, start.user, now)?;
-    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh), device: Some(noted) })
+    let grants = roles::grants(app, &mut *tx, &start.user.roles).await?;
+    let access = access::issue(app, &session, start.user, &grants, now)?;
+    Ok(Issued { session, grants, access, refresh: token.expose(&app.secrets.refresh), device: Some(noted) })
 }
 
 /// Ends the oldest sessions beyond `max_per_user`, or refuses.

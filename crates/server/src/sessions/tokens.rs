@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::limits;
 use crate::mail::{self, Message};
+use crate::roles;
 use crate::sessions::device;
 use crate::telemetry::Outcome;
 use crate::users;
@@ -137,8 +138,9 @@ async fn issue(app: &App, session: Session, token: &RefreshToken, now: Timestamp
     let user = users::find_known(app, session.user_id).await?;
     let open = user.filter(|user| user.disabled_at.is_none());
     let user = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
-    let access = access::issue(app, &session, &user, now)?;
-    Ok(Issued { session, access, refresh: token.expose(&app.secrets.refresh), device: None })
+    let grants = roles::grants(app, &app.db, &user.roles).await?;
+    let access = access::issue(app, &session, &user, &grants, now)?;
+    Ok(Issued { session, grants, access, refresh: token.expose(&app.secrets.refresh), device: None })
 }
 
 /// Ends the family, tells the owner, answers 401.

@@ -1,11 +1,12 @@
 //! Accounts that come from elsewhere, many in one transaction.
 use super::factor::{self, Factor};
-use super::{ROLE_USER, store};
+use super::store;
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::names::{Email, Username};
+use crate::roles;
 
 /// An account to be taken over.
 pub struct Newcomer<'a> {
@@ -23,7 +24,7 @@ pub struct Newcomer<'a> {
     pub password_hash: Option<&'a str>,
     /// When that password was chosen, if there is one.
     pub password_changed_at: Option<Timestamp>,
-    /// Names of roles beyond `user`.
+    /// Names of roles beyond `user`, which exist.
     pub roles: &'a [String],
     /// Second factors whose secrets follow in the same transaction.
     pub factors: &'a [Factor],
@@ -48,13 +49,21 @@ pub enum Admission {
     IdTaken,
 }
 
-/// Creates accounts, in order; those that are in the way stay as they are. The caller holds [`lock_import`].
+/// Creates accounts, in order; those that are in the way stay as they are. The caller holds [`lock_import`] and
+/// `roles::lock`.
 ///
 /// # Errors
 /// The database's.
 pub async fn import(tx: &mut Tx, users: &[Newcomer<'_>], now: Timestamp) -> Result<Vec<Admission>> {
     let rows: Vec<store::ImportRow> = users.iter().map(|user| row(user, now)).collect();
     let created = store::import(tx, users, &rows).await?;
+    let members: Vec<(UserId, &[String])> = users
+        .iter()
+        .zip(&created)
+        .filter(|(_, created)| **created)
+        .map(|(user, _)| (user.id, user.roles))
+        .collect();
+    roles::note_newcomers(tx, &members).await?;
     let mut admissions = Vec::with_capacity(users.len());
     for (user, created) in users.iter().zip(created) {
         admissions.push(if created { Admission::Created } else { in_the_way(tx, user).await? });
@@ -71,13 +80,13 @@ pub async fn lock_import(tx: &mut Tx) -> Result<()> {
 }
 
 fn row(user: &Newcomer<'_>, now: Timestamp) -> store::ImportRow {
-    let mut roles: Vec<&str> = user.roles.iter().map(String::as_str).chain([ROLE_USER]).collect();
-    roles.sort_unstable();
-    roles.dedup();
+    let mut names: Vec<&str> = user.roles.iter().map(String::as_str).chain([roles::USER]).collect();
+    names.sort_unstable();
+    names.dedup();
     let mut factors = user.factors.to_vec();
     factors.sort_unstable();
     factors.dedup();
-    store::ImportRow { roles: roles.join(" "), factors: factor::write(&factors), now }
+    store::ImportRow { roles: names.join(" "), factors: factor::write(&factors), now }
 }
 
 async fn in_the_way(tx: &mut Tx, user: &Newcomer<'_>) -> Result<Admission> {

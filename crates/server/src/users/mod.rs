@@ -17,15 +17,11 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
 use crate::revocations::{self, Fact};
+use crate::roles::{self, Grants};
 use hallpass_crypto::digest::sha256;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-/// The role that everybody has.
-pub const ROLE_USER: &str = "user";
-/// Roles that exist without anybody defining them.
-pub const BUILT_IN_ROLES: [&str; 2] = [ROLE_USER, "admin"];
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -85,8 +81,8 @@ pub struct UserView {
 }
 
 impl User {
-    /// What the owner sees.
-    pub fn view(&self) -> UserView {
+    /// What the owner sees, with what the roles hold.
+    pub fn view(&self, grants: &Grants) -> UserView {
         let second = self.factors.iter().map(|factor| factor.name());
         UserView {
             id: self.id.to_string(),
@@ -95,12 +91,17 @@ impl User {
             username: self.username.clone(),
             name: self.name.clone(),
             roles: self.roles.clone(),
-            permissions: Vec::new(),
+            permissions: grants.permissions.clone(),
             status: if self.disabled_at.is_some() { "disabled" } else { "active" },
             created_at: self.created_at.rfc3339(),
             last_login_at: self.last_login_at.map(Timestamp::rfc3339),
             factors: self.has_password.then_some("password").into_iter().chain(second).collect(),
         }
+    }
+
+    /// Whether this account can administer the server.
+    pub fn is_open_administrator(&self) -> bool {
+        self.disabled_at.is_none() && self.roles.iter().any(|role| role == roles::ADMIN)
     }
 
     /// Whether a second factor is set up that serves again and again.
@@ -129,7 +130,7 @@ pub struct NewUser<'a> {
     pub password_hash: Option<&'a str>,
     /// When the mailbox was proven.
     pub email_verified_at: Option<Timestamp>,
-    /// Names of roles beyond `user`.
+    /// Names of roles beyond `user`, as [`roles::check_given`] has checked them.
     pub roles: &'a [String],
 }
 
@@ -201,11 +202,11 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
         Some(username) if username_taken_in(tx, username).await? => None,
         other => other,
     };
-    let mut roles: Vec<&str> = new.roles.iter().map(String::as_str).chain([ROLE_USER]).collect();
-    roles.sort_unstable();
-    roles.dedup();
-    let roles = roles.join(" ");
-    let mut row = store::NewRow { id, new, username, roles: &roles, now };
+    let mut names: Vec<String> = new.roles.iter().cloned().chain([roles::USER.to_owned()]).collect();
+    names.sort_unstable();
+    names.dedup();
+    let written = names.join(" ");
+    let mut row = store::NewRow { id, new, username, roles: &written, now };
     if !store::insert(tx, &row).await? {
         if row.username.is_none() || store::find_by_email(tx, &new.email.normalised).await?.is_some() {
             return Ok(None);
@@ -216,7 +217,31 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
             return Ok(None);
         }
     }
+    if !new.roles.is_empty() {
+        roles::note_members(tx, id, &names).await?;
+    }
     Ok(store::find(tx, id).await?)
+}
+
+/// Gives the user these roles, as [`roles::check_given`] has checked them, and no others. Returns whether that changed something.
+///
+/// # Errors
+/// [`Code::LastAdministrator`].
+pub async fn set_roles(
+    app: &Inner,
+    tx: &mut Tx,
+    user: &User,
+    names: &[String],
+    now: Timestamp,
+) -> Result<bool> {
+    if user.is_open_administrator() && !names.iter().any(|name| name == roles::ADMIN) {
+        roles::keep_an_administrator(tx, user.id).await?;
+    }
+    let changed = store::set_roles(tx, user.id, &names.join(" "), now).await?;
+    if changed {
+        roles::note_members(tx, user.id, names).await?;
+    }
+    tell(app, tx, user.id, changed, now).await
 }
 
 async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {
@@ -321,6 +346,9 @@ pub async fn change_profile(
 }
 
 /// Closes or opens the account. The caller ends the sessions in the same transaction.
+///
+/// # Errors
+/// [`Code::LastAdministrator`].
 pub async fn set_disabled(
     app: &Inner,
     tx: &mut Tx,
@@ -328,18 +356,33 @@ pub async fn set_disabled(
     disabled: bool,
     now: Timestamp,
 ) -> Result<bool> {
+    if disabled {
+        keep_an_administrator(tx, id).await?;
+    }
     let changed = store::set_disabled(tx, id, disabled.then_some(now), now).await?;
     tell(app, tx, id, changed, now).await
 }
 
 /// Removes the account and what hangs on it. The caller ends the sessions before, in the same transaction.
+///
+/// # Errors
+/// [`Code::LastAdministrator`], [`Code::AccountInUse`].
 pub async fn delete(app: &Inner, tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
+    keep_an_administrator(tx, id).await?;
     let changed = store::delete(tx, id).await.map_err(|error| match error.kind {
         // Our own rows go with it; this is one of the application's.
         DbKind::Constraint => Error::new(Code::AccountInUse),
         _ => error.into(),
     })?;
     tell(app, tx, id, changed, now).await
+}
+
+/// Before an account closes or goes: if it is an administrator's, another one has to be left.
+async fn keep_an_administrator(tx: &mut Tx, id: UserId) -> Result<()> {
+    match store::find(tx, id).await? {
+        Some(user) if user.is_open_administrator() => roles::keep_an_administrator(tx, id).await,
+        _ => Ok(()),
+    }
 }
 
 /// Records that what was read of a user is outdated, if something changed. Returns whether it did.

@@ -189,6 +189,17 @@ pub(super) async fn set_disabled(
 }
 
 /// Returns whether that changed something.
+pub(super) async fn set_roles(
+    db: &mut impl Statements,
+    id: UserId,
+    roles: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set roles = $2, updated_at = $3 where id = $1 and roles <> $2";
+    Ok(db.execute(sql, &[id.into(), roles.into(), now.into()]).await? == 1)
+}
+
+/// Returns whether that changed something.
 pub(super) async fn set_factors(
     db: &mut impl Statements,
     id: UserId,

@@ -233,6 +233,29 @@ impl Fields {
         }
     }
 
+    /// An optional list of at most `most` names, each a string of at most `max` characters.
+    pub fn optional_names(&mut self, field: &str, most: usize, max: usize) -> Option<Vec<String>> {
+        if self.is_absent(field) {
+            return None;
+        }
+        let items = self.object.get(field).and_then(Value::as_array);
+        let names = items.and_then(|items| {
+            items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        });
+        let Some(names) = names else {
+            self.problem(field, "wrong_type", format!("{field} must be a list of strings."));
+            return None;
+        };
+        if names.len() > most {
+            self.problem(field, "too_many", format!("{field} may have at most {most} entries."));
+        } else if names.iter().any(|name| name.chars().count() > max) {
+            self.problem(field, "too_long", format!("Each of {field} may have at most {max} characters."));
+        } else {
+            return Some(names);
+        }
+        None
+    }
+
     /// One of a few words, or the default when absent.
     pub fn choice<T: Copy>(&mut self, field: &str, choices: &[(&str, T)], default: T) -> Option<T> {
         if self.is_absent(field) {

@@ -12,14 +12,21 @@ enum Rule {
     Public,
     /// Holders of a live session.
     Session,
+    /// Holders of a live session with the permission that the document names.
+    Admin,
     /// Holders of a live service key with the scope.
     Service,
 }
-use Rule::{Public, Service, Session};
+use Rule::{Admin, Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 54] = [
+const TABLE: [(&str, &str, Rule); 60] = [
     ("GET", "/.well-known/jwks.json", Public),
+    ("GET", "/api/v1/admin/roles", Admin),
+    ("GET", "/api/v1/admin/roles/{name}", Admin),
+    ("PUT", "/api/v1/admin/roles/{name}", Admin),
+    ("DELETE", "/api/v1/admin/roles/{name}", Admin),
+    ("POST", "/api/v1/authorize", Service),
     ("GET", "/api/v1/csrf", Session),
     ("GET", "/api/v1/devices", Session),
     ("DELETE", "/api/v1/devices", Session),
@@ -70,6 +77,7 @@ const TABLE: [(&str, &str, Rule); 54] = [
     ("POST", "/api/v1/verify/enrol", Public),
     ("POST", "/api/v1/verify/passkey/options", Public),
     ("POST", "/api/v1/verify/resend", Public),
+    ("GET", "/forward-auth", Session),
     ("GET", "/health/live", Public),
     ("GET", "/health/ready", Public),
     ("GET", "/metrics", Public),
@@ -80,7 +88,7 @@ fn document() -> Value {
 }
 
 fn concrete(path: &str) -> String {
-    path.replace("{id}", "01900000-0000-7000-8000-000000000000")
+    path.replace("{id}", "01900000-0000-7000-8000-000000000000").replace("{name}", "editor")
 }
 
 async fn call(client: &mut Client, method: &str, path: &str, body: Option<Value>) -> crate::support::Answer {
@@ -115,7 +123,7 @@ async fn strangers_and_ended_sessions_get_through_nowhere_but_to_public_routes()
         let stranger = call(&mut server.client(), method, path, None).await;
         let revoked = call(&mut ended, method, path, None).await;
         match rule {
-            Session => {
+            Session | Admin => {
                 assert_eq!((stranger.status, stranger.code()), (401, "unauthenticated"), "{method} {path}");
                 assert_eq!((revoked.status, revoked.code()), (401, "session_revoked"), "{method} {path}");
             }
@@ -140,7 +148,7 @@ async fn cookie_clients_get_through_no_unsafe_route_without_the_csrf_token_of_th
     let body = json!({ "email": "ann@example.com", "password": PASSWORD, "tokenDelivery": "cookies" });
     assert_eq!(browser.post("/api/v1/login", body).await.status, 200);
     for (method, path, rule) in TABLE {
-        if rule == Session && method != "GET" {
+        if matches!(rule, Session | Admin) && method != "GET" {
             let without = call(&mut browser, method, path, Some(json!({}))).await;
             assert_eq!((without.status, without.code()), (403, "csrf_failed"), "{method} {path}");
             let mut forger = browser.clone().with_header("x-csrf-token", "0".repeat(64).as_str());

@@ -219,7 +219,9 @@ fn everything_about_an_account_comes_along() {
         json!({ "email": "bob@example.com", "disabled": true, "passwordHash": BCRYPT }),
         json!({ "email": "carl@example.com", "passwordHash": null, "roles": [] }),
     ]);
+    here.run(&["role", "set", "editor", "--permission", "articles:write"]).succeeds();
     here.import(&["users.jsonl", "--allow-roles", "editor", "--ids", "ids.jsonl"]);
+    assert_eq!(here.texts("select role from user_roles"), ["editor"]);
     assert_eq!(here.lines("ids.jsonl"), [json!({ "sourceId": "legacy-7", "id": id })]);
     let ann = here.run(&["user", "show", "annie", "--json"]).json()["user"].clone();
     assert_eq!(ann["id"], id);
@@ -283,6 +285,9 @@ fn a_file_makes_no_administrator_by_itself() {
             with("e@example.com", json!(["admin\nx"])),
         ],
     );
+    let undefined = here.import(&["users.jsonl", "--allow-roles", "editor", "--dry-run"]);
+    assert_eq!(undefined["reasons"], json!({ "role_not_allowed": 4 }), "a role has to be defined");
+    here.run(&["role", "set", "editor", "--permission", "articles:write"]).succeeds();
     here.import(&["users.jsonl", "--allow-roles", "editor,user admin", "--report", "report.jsonl"]);
     let no = "role_not_allowed";
     assert_eq!(refused(&here.lines("report.jsonl")), [(1, no), (4, no), (5, no)]);
@@ -290,6 +295,7 @@ fn a_file_makes_no_administrator_by_itself() {
     assert_eq!(roles(), ["editor user", "user"]);
     here.import(&["users.jsonl", "--again", "--may-drop", "roles"]);
     assert_eq!(roles(), ["user", "editor user", "user", "user", "user"]);
+    assert_eq!(here.texts("select role from user_roles"), ["editor"]);
     here.write_lines("boss.jsonl", &[with("boss@example.com", json!(["admin"]))]);
     here.import(&["boss.jsonl", "--allow-roles", "admin"]);
     assert_eq!(

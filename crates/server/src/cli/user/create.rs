@@ -7,9 +7,7 @@ use crate::app::App;
 use crate::hashing::Password;
 use crate::names::{Email, USERNAME_RULE, Username, has_control_characters};
 use crate::passwords::{self, Context};
-use crate::users::BUILT_IN_ROLES;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use std::io::BufRead;
 use zeroize::Zeroizing;
@@ -71,7 +69,7 @@ pub(super) struct Create {
     #[arg(long)]
     name: Option<String>,
     /// Role; may be given several times. Everybody has `user`.
-    #[arg(long, value_parser = PossibleValuesParser::new(BUILT_IN_ROLES))]
+    #[arg(long)]
     role: Vec<String>,
     /// The address was not checked: the owner has to prove it.
     #[arg(long)]
@@ -84,7 +82,7 @@ impl Create {
         common.with_app(async |app, out| {
             let account = self.account(&app, password).await?;
             let (user, link) = operator::create(&app, &account).await.map_err(|error| explain(&error))?;
-            let view = user.view();
+            let view = super::view(&app, &user).await?;
             let value = with_link(json!({ "user": view }), link.as_ref());
             out.show(&value, || match &link {
                 Some(link) => format!("{}{}", describe(&view), hand_over(link)),

@@ -86,7 +86,7 @@ pub(super) fn answer(
         Admitted::SignedIn(done) => {
             let (cookies, tokens) = deliver(app, &done.issued, done.issued.session.delivery, app.now());
             let session = SessionView { current: Some(true), ..done.issued.session.view() };
-            let (user, recovery_codes) = (done.user.view(), done.recovery_codes.clone());
+            let (user, recovery_codes) = (done.user.view(&done.issued.grants), done.recovery_codes.clone());
             let body = SignedInBody { message, tokens, user, session, recovery_codes };
             (cookies, Json(SignInBody::SignedIn(Box::new(body))))
         }

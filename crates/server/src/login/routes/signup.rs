@@ -7,8 +7,9 @@ use crate::hashing::Password;
 use crate::login::mailbox::{Proof, SameClient, Verified, verify_email};
 use crate::login::signup::{self, Registered, SignUp};
 use crate::names::{Email, Username};
+use crate::roles;
 use crate::sessions::{Delivery, Said};
-use crate::users::UserView;
+use crate::users::{User, UserView};
 use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
 use axum::Json;
@@ -198,16 +199,21 @@ async fn verify(
             message: "The address is confirmed.",
             status: None,
             password_token: None,
-            user: user.view(),
+            user: view(&app, &user).await?,
         },
         Verified::PasswordRequired(user, token) => VerifiedBody {
             message: "The address is confirmed. Choose a password now.",
             status: Some("password_required"),
             password_token: Some(token.expose()),
-            user: user.view(),
+            user: view(&app, &user).await?,
         },
     };
     Ok((cookies, Json(body)))
+}
+
+/// The user as its owner sees it.
+async fn view(app: &App, user: &User) -> Result<UserView> {
+    Ok(user.view(&roles::grants(app, &app.db, &user.roles).await?))
 }
 
 /// Whose mail got lost.

@@ -29,7 +29,7 @@ async fn an_access_token_is_told_with_what_it_stands_for() {
     assert_eq!(said["jti"].as_str().map(str::len), Some(36));
     let expected = json!({
         "active": true, "token_type": "Bearer", "client_id": "first-party", "username": "ann",
-        "sub": me["user"]["id"], "sid": me["session"]["id"], "roles": ["user"], "amr": ["pwd"], "acr": "aal1",
+        "sub": me["user"]["id"], "sid": me["session"]["id"], "roles": ["user"], "permissions": [], "amr": ["pwd"], "acr": "aal1",
         "auth_time": now,
         "aud": "http://localhost:3000", "iss": "http://localhost:3000", "jti": said["jti"],
         "exp": now + 900, "iat": now, "nbf": now,

@@ -20,6 +20,7 @@ use database::Database;
 use hallpass::app::App;
 use hallpass::config::Config;
 use hallpass::db::{Db, Options};
+use hallpass::roles::{self, Authority};
 use hallpass::{router, start};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -210,6 +211,38 @@ impl TestApp {
     pub async fn signed_in(&self, email: &str) -> Client {
         self.sign_up(email).await;
         self.sign_in(email).await
+    }
+
+    /// Gives somebody these roles and no others, as an operator does.
+    pub async fn give_roles(&self, email: &str, names: &[&str]) {
+        let app = &self.app;
+        let mut tx = app.db.begin().await.unwrap();
+        let email = hallpass::names::Email::parse(email).unwrap();
+        let user = hallpass::users::find_by_email(&mut tx, &email).await.unwrap().unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let given = roles::check_given(&mut tx, Authority::Operator, &names).await.unwrap();
+        hallpass::users::set_roles(app, &mut tx, &user, &given, app.now()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Defines a role, as an operator does.
+    pub async fn define_role(&self, name: &str, permissions: &[&str]) {
+        let permissions = permissions.iter().map(ToString::to_string).collect();
+        let definition = roles::Definition { description: None, permissions };
+        let (app, client) = (&self.app, hallpass::web::Client::local());
+        let mut tx = app.db.begin().await.unwrap();
+        let (by, expected) = (Authority::Operator, roles::Expected::Anything);
+        roles::define(app, &mut tx, by, &client, name, definition, expected).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Somebody new who holds just these permissions, signed in.
+    pub async fn signed_in_holding(&self, email: &str, permissions: &[&str]) -> Client {
+        let client = self.signed_in(email).await;
+        let role = format!("for-{}", email.split('@').next().unwrap());
+        self.define_role(&role, permissions).await;
+        self.give_roles(email, &[&role]).await;
+        client
     }
 
     /// Signs in on a new device, tokens in the body.

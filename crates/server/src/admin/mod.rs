@@ -1,0 +1,85 @@
+//! The administration: what some people may do to the accounts of others and to the server.
+//!
+//! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
+//! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
+//! inside the transaction, so that a right that was taken meanwhile opens nothing.
+mod etag;
+mod needs;
+mod roles;
+
+pub use needs::{Need, PERMISSIONS};
+
+use crate::app::{App, Inner};
+use crate::clock::Timestamp;
+use crate::db::Tx;
+use crate::error::{Code, Error, Result};
+use crate::roles::{Authority, Grants};
+use crate::sessions::Current;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::marker::PhantomData;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The routes of the administration.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(roles::routes())
+}
+
+/// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
+#[derive(Clone, Debug)]
+pub struct Admin<N> {
+    /// Who, in which session.
+    pub current: Current,
+    need: PhantomData<N>,
+}
+
+impl<N: Need> Admin<N> {
+    fn of(current: Current) -> Result<Self> {
+        if current.grants.allows(N::PERMISSION) {
+            return Ok(Self { current, need: PhantomData });
+        }
+        let text = format!("This needs the permission {}.", N::PERMISSION);
+        Err(Error::new(Code::Forbidden).with_detail(text))
+    }
+
+    /// What this administrator can hand on.
+    pub fn authority(&self) -> Authority<'_> {
+        Authority::Holder(self.current.user.id, &self.current.grants)
+    }
+
+    /// Lets only those go on who proved their identity lately (ASVS 7.5.3).
+    ///
+    /// # Errors
+    /// [`Code::ReauthenticationRequired`].
+    pub fn require_fresh(&self, app: &Inner) -> Result<()> {
+        self.current.require_fresh(app, app.now())
+    }
+
+    /// The same as a transaction sees it.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`], [`Code::Forbidden`].
+    pub async fn anew(&self, app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<Self> {
+        Self::of(self.current.anew(app, tx, now).await?)
+    }
+
+    /// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
+    /// another's place, has that account's rights.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`].
+    pub fn require_above(&self, other: &Grants) -> Result<()> {
+        if other.permissions.iter().all(|one| self.current.grants.allows(one)) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
+    }
+}
+
+impl<N: Need> FromRequestParts<App> for Admin<N> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        Self::of(Current::from_request_parts(parts, app).await?)
+    }
+}

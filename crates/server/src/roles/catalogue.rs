@@ -1,0 +1,89 @@
+//! Every role's permissions in memory, as long as nobody has changed a role since they were read.
+use super::{list, store};
+use crate::app::Inner;
+use crate::bus::ROLES;
+use crate::db::{Currency, Statements};
+use crate::error::Result;
+use crate::ids::UserId;
+use hallpass_crypto::digest::sha256;
+use hallpass_crypto::permission;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Most bytes of permissions in an access token: with everything else it has to fit into a cookie.
+const IN_TOKEN: usize = 1024;
+
+/// What every role holds, as of one moment.
+#[derive(Debug)]
+pub struct Catalogue {
+    version: String,
+    permissions: HashMap<String, Vec<String>>,
+}
+
+impl Catalogue {
+    /// What somebody with these roles may do. A role that is not defined holds nothing.
+    pub fn grants(&self, roles: &[String]) -> Grants {
+        let mut permissions: Vec<String> =
+            roles.iter().filter_map(|role| self.permissions.get(role)).flatten().cloned().collect();
+        permissions.sort_unstable();
+        permissions.dedup();
+        let covered =
+            |one: &String| permissions.iter().any(|other| other != one && permission::covers(other, one));
+        let needed = permissions.iter().filter(|one| !covered(one)).cloned().collect();
+        Grants { roles: roles.to_vec(), permissions: needed }
+    }
+}
+
+/// What somebody may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Names of roles, sorted.
+    pub roles: Vec<String>,
+    /// Permissions, sorted, without those that another one covers.
+    pub permissions: Vec<String>,
+}
+
+impl Grants {
+    /// Whether that permission is among what is held; one with wildcards only if all that it stands for is.
+    pub fn allows(&self, asked: &str) -> bool {
+        self.permissions.iter().any(|held| permission::covers(held, asked))
+    }
+
+    /// Whether the role is held.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
+
+    /// The permissions, unless they are too long for a token.
+    pub fn for_token(&self) -> Option<&[String]> {
+        let length: usize = self.permissions.iter().map(|one| one.len() + 3).sum();
+        (length <= IN_TOKEN).then_some(&self.permissions)
+    }
+}
+
+/// What every role holds at this moment.
+pub async fn catalogue(app: &Inner, mut db: impl Statements) -> Result<Arc<Catalogue>> {
+    let name = sha256(b"roles");
+    // Before the read, so that what is announced meanwhile outdates it.
+    let currency = app.db.currency(UserId(ROLES), None);
+    let known = app.recall.get::<(Option<Currency>, Arc<Catalogue>)>(&name);
+    if let Some(known) = known.as_ref().filter(|known| currency.is_some() && known.0 == currency) {
+        return Ok(Arc::clone(&known.1));
+    }
+    let version = store::version(&mut db).await?;
+    let same = known.filter(|known| known.1.version == version).map(|known| Arc::clone(&known.1));
+    let catalogue = match same {
+        Some(catalogue) => catalogue,
+        None => {
+            let permissions = list(db).await?.into_iter().map(|role| (role.name, role.permissions)).collect();
+            Arc::new(Catalogue { version, permissions })
+        }
+    };
+    app.recall.put(name, Arc::new((currency, Arc::clone(&catalogue))));
+    Ok(catalogue)
+}
+
+/// What somebody with these roles may do at this moment.
+pub async fn grants(app: &Inner, db: impl Statements, roles: &[String]) -> Result<Grants> {
+    Ok(catalogue(app, db).await?.grants(roles))
+}
