@@ -16,6 +16,8 @@ type Result<T> = std::result::Result<T, Problem>;
 
 /// Longest display name in characters.
 const NAME_MAX: usize = 100;
+/// Most passkeys of a record.
+const PASSKEYS_MAX: usize = 20;
 /// Seconds of a time step (RFC 6238 4.1).
 const STEP_SECONDS: i64 = 30;
 
@@ -306,13 +308,18 @@ fn factors(given: &mut Given, proven: bool, now: Timestamp) -> Result<(Carried, 
     if !given.recovery_codes.is_empty() && given.totp.is_none() && given.passkeys.is_empty() {
         return Err(refused("recovery codes do not stand alone".into()));
     }
+    if given.passkeys.len() > PASSKEYS_MAX {
+        return Err(Problem::new(Reason::BadField, "passkeys has too many"));
+    }
     let totp = given.totp.take().map(|totp| {
         let secret = Secret::from_bytes(&totp.secret)
             .ok_or_else(|| refused("the authenticator secret is too short or too long".into()))?;
         // A code of the present step may still be typed here, those before it not.
-        let last_step = totp.last_step.unwrap_or(now.seconds().div_euclid(STEP_SECONDS) - 1);
-        let created_at = totp.created_at.unwrap_or(now);
-        Ok(CarriedTotp { secret, created_at, last_step, last_used_at: totp.last_used_at })
+        let present = now.seconds().div_euclid(STEP_SECONDS);
+        let last_step = totp.last_step.map_or(present - 1, |step| step.clamp(0, present));
+        let created_at = totp.created_at.unwrap_or(now).min(now);
+        let last_used_at = totp.last_used_at.map(|at| at.min(now));
+        Ok(CarriedTotp { secret, created_at, last_step, last_used_at })
     });
     let passkeys = given.passkeys.drain(..).map(|passkey| {
         passkey.read().ok_or_else(|| Problem::new(Reason::BadField, "passkeys has one that is broken"))

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 /// Longest text of a member, in bytes.
 const MAX_TEXT: usize = 4096;
+/// Most elements of an array.
+const MAX_ELEMENTS: usize = 100;
 
 /// What is left of an object.
 pub struct Fields(Map<String, Value>);
@@ -104,8 +106,8 @@ impl Fields {
     pub fn array(&mut self, name: &str) -> Result<Vec<Value>> {
         match self.take(name) {
             None => Ok(Vec::new()),
-            Some(Value::Array(elements)) if elements.len() <= 1000 => Ok(elements),
-            Some(_) => Err(bad(name, "an array of at most 1000 elements")),
+            Some(Value::Array(elements)) if elements.len() <= MAX_ELEMENTS => Ok(elements),
+            Some(_) => Err(bad(name, &format!("an array of at most {MAX_ELEMENTS} elements"))),
         }
     }
 

@@ -1,8 +1,8 @@
-//! Accounts that come from elsewhere, many in one transaction.
+//! Accounts that come from elsewhere, many in one transaction, or go there.
 use super::factor::{self, Factor};
-use super::store;
+use super::{Login, store};
 use crate::clock::Timestamp;
-use crate::db::Tx;
+use crate::db::{Statements, Tx};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::names::{Email, Username};
@@ -77,6 +77,15 @@ pub async fn import(tx: &mut Tx, users: &[Newcomer<'_>], now: Timestamp) -> Resu
 /// The database's.
 pub async fn lock_import(tx: &mut Tx) -> Result<()> {
     Ok(tx.lock("import").await?)
+}
+
+/// Accounts with their password hashes, and when these were chosen, in the order of ids after one: to be taken elsewhere.
+pub async fn carry(
+    mut db: impl Statements,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<(Login, Option<Timestamp>)>> {
+    Ok(store::carry(&mut db, after, limit).await?)
 }
 
 fn row(user: &Newcomer<'_>, now: Timestamp) -> store::ImportRow {

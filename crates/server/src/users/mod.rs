@@ -7,7 +7,7 @@ mod import;
 mod store;
 
 pub use factor::{Factor, lock_factors, set_factor};
-pub use import::{Admission, Newcomer, import, lock_import};
+pub use import::{Admission, Newcomer, carry, import, lock_import};
 
 use crate::app::Inner;
 use crate::bus::Notice;
@@ -391,15 +391,6 @@ async fn tell(app: &Inner, tx: &mut Tx, id: UserId, changed: bool, now: Timestam
         revocations::record(app, tx, Fact::UserChanged(id), now).await?;
     }
     Ok(changed)
-}
-
-/// Accounts with their password hashes, and when these were chosen, in the order of ids after one: to be taken elsewhere.
-pub async fn carry(
-    mut db: impl Statements,
-    after: Option<UserId>,
-    limit: i64,
-) -> Result<Vec<(Login, Option<Timestamp>)>> {
-    Ok(store::carry(&mut db, after, limit).await?)
 }
 
 /// Users in order of creation, after a cursor.

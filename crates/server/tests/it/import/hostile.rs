@@ -1,5 +1,7 @@
 //! Files that are broken, or made to do harm.
 use super::{BCRYPT, Here, PLAIN, opens, refused, sign_in};
+use hallpass::import::{Format, Records};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[test]
@@ -147,7 +149,7 @@ fn files_that_are_not_what_was_said_are_refused_before_anything_is_stored() {
     here.write("text", "hello");
     here.run(&["import", "text", "--format", "firebase"]).fails_with("no JSON document");
     here.run(&["import", "missing.jsonl"]).fails_with("cannot read missing.jsonl");
-    here.run(&["import", "."]).fails_with("cannot read");
+    here.run(&["import", "."]).fails_with("is no file");
     here.write("empty.jsonl", "\n \n");
     assert_eq!(here.import(&["empty.jsonl"])["records"], 0);
     assert!(here.addresses().is_empty());
@@ -179,4 +181,24 @@ fn an_imported_hash_tells_nobody_that_the_account_exists_by_its_answer() {
     assert_eq!(known, strip(sign_in(&server, "b@example.com", "wrong password")));
     // A password beyond what bcrypt takes in is a wrong one, not an error.
     assert_eq!(strip(sign_in(&server, "a@example.com", &"long".repeat(40))), known);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_cut_into_records_that_end(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..60),
+            "[\\[{]?(\"users\"|\"a\"|[\\[\\]{}:,\"\\\\ \n1]){0,40}".prop_map(String::into_bytes),
+        ]
+    ) {
+        for format in [Format::Hallpass, Format::Keycloak] {
+            let Ok(mut records) = Records::new(&bytes[..], format.layout()) else { continue };
+            let mut read = 0;
+            while let Ok(Some(record)) = records.read() {
+                read += 1;
+                prop_assert!(read <= bytes.len(), "it goes on for ever");
+                prop_assert!(record.bytes.is_some_and(|record| record.len() <= bytes.len()));
+            }
+        }
+    }
 }
