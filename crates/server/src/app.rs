@@ -150,7 +150,7 @@ impl App {
         Self(Arc::new(Inner {
             public_url: config.public_url(),
             audience: config.audience(),
-            cookies: CookieNames::new(config.https()),
+            cookies: CookieNames::new(config.https()).for_profile(&config.compat),
             proxies: Proxies::new(&config.server),
             secrets: Secrets::new(&ring),
             config,

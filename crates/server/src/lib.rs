@@ -51,6 +51,7 @@ pub mod sessions;
 // ── flows: put features together
 pub mod account;
 pub mod admin;
+pub mod compat;
 pub mod forward_auth;
 pub mod housekeeping;
 pub mod import;

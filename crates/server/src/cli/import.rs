@@ -25,7 +25,7 @@ const REFUSED: u8 = 4;
                         hallpass import users.jsonl --resume --report refused.jsonl   # after it was interrupted\n  \
                         mongoexport --uri \"$MONGO_URI\" --collection users --out users.jsonl\n  \
                         hallpass import users.jsonl --format mongo --ids ids.jsonl\n\n\
-                        docs/migrating.md has the formats, and how to get each file. Exit code 4: some records were refused."
+                        docs/importing.md has the formats, and how to get each file. Exit code 4: some records were refused."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Import {

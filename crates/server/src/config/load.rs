@@ -89,6 +89,7 @@ pub fn load(sources: &Sources) -> Result<(Config, Vec<String>), Vec<ConfigError>
     if config.profile == Profile::Strict {
         strict_defaults(&mut config, &raw);
     }
+    config.compat_defaults(|path| raw.get::<config::Value>(path).is_ok());
     config.validate()?;
     Ok((config, said))
 }

@@ -1,6 +1,7 @@
 //! Settings: `hallpass.toml`, then `.env`, then the environment, then flags. Checked at start, with the path of the mistake.
 mod aliases;
 mod check;
+mod compat;
 mod database;
 mod devices;
 mod factors;
@@ -13,6 +14,7 @@ mod server;
 mod values;
 
 pub use check::check_production;
+pub use compat::Compat;
 pub use database::{Database, Redis};
 pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
@@ -71,6 +73,8 @@ pub struct Config {
     pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
+    /// Route profiles, for front ends that were written against one of the systems that Hallpass replaces; see `docs/migrating.md`.
+    pub compat: Compat,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

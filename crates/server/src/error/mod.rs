@@ -196,6 +196,18 @@ impl Error {
     }
 }
 
+/// Beside an [`Error`] in the extensions of an answer: the body that goes out instead of the problem document.
+#[derive(Clone)]
+pub struct OtherBody(pub serde_json::Map<String, serde_json::Value>);
+
+impl OtherBody {
+    /// The body with the request's id.
+    pub fn render(mut self, request_id: &str) -> Vec<u8> {
+        self.0.insert("requestId".into(), request_id.into());
+        serde_json::to_vec(&self.0).unwrap_or_default()
+    }
+}
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.sentence())?;

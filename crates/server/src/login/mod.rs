@@ -19,12 +19,15 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
-pub use mailbox::{Proof, Verified, verify_email};
+pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;
 pub use password::{SignIn, sign_in};
 pub use reauthenticate::reauthenticate;
-pub use routes::routes;
+pub use routes::{
+    FinishRequest, LoginRequest, RegisterRequest, WantedBody, attempt_cookie, over, registration_cookie,
+    routes, wanted_body,
+};
 pub use second::{Finish, Given, Method, finish};
 pub use signup::{Registered, SignUp, forget_address, register, resend};
 

@@ -78,6 +78,9 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
 async fn pending(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Result<Opaque> {
     let now = app.now();
     let known = users::find_by_email(&app.db, &wish.email).await?.is_some();
+    if known && app.config.compat.authy && app.config.compat.tell_known_addresses {
+        return Err(Error::new(Code::EmailTaken));
+    }
     let registration = Opaque::mint(SecretKind::Registration, app.random_bytes());
     let link = Opaque::mint(SecretKind::VerifyLink, app.random_bytes());
     let typed_code = codes::new_code(app);
@@ -111,10 +114,20 @@ fn account_exists(app: &App) -> Message {
     Message::AccountExists { reset_link: format!("{}/password/forgot", app.public_url) }
 }
 
+/// Where the mail leads: to the page with the button, or as the front ends of a profile expect it.
+fn verify_link(app: &App, link: &Opaque) -> String {
+    let token = link.expose();
+    match &app.config.compat.verify_page {
+        Some(page) if app.config.compat.authy => format!("{}/{token}", page.trim_end_matches('/')),
+        None if app.config.compat.authy => format!("{}/api/v1/verify/{token}", app.public_url),
+        _ => format!("{}/verify-email?token={token}", app.public_url),
+    }
+}
+
 fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
     let settings = &app.config.codes;
     Message::VerifyEmail {
-        link: format!("{}/verify-email?token={}", app.public_url, link.expose()),
+        link: verify_link(app, link),
         code,
         link_hours: settings.verify_link_ttl.as_secs() / 3600,
         code_minutes: settings.verify_code_life().as_secs() / 60,

@@ -5,6 +5,7 @@
 //! under it.
 pub mod access;
 pub mod amr;
+mod by_client;
 mod current;
 mod deliver;
 pub mod device;
@@ -14,9 +15,12 @@ mod routes;
 mod store;
 mod tokens;
 
-pub use current::{Credential, Current};
-pub use deliver::{Delivery, FreshToken, TokenBody, clear_cookies, deliver, fresh_token};
-pub use ending::{end_all, end_one, log_out};
+pub use by_client::{named_by_refresh_token, refresh, sign_out};
+pub use current::{Credential, Current, Reader};
+pub use deliver::{
+    Delivery, FreshToken, TokenBody, clear_cookies, csrf_cookie, deliver, fresh_token, without_cookies,
+};
+pub use ending::{end_all, end_all_by_refresh_token, end_one, log_out};
 pub use fresh::EMAIL_OTP;
 pub use routes::{Said, routes};
 pub use tokens::{Refreshed, of_refresh_token, rotate};

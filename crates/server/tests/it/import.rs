@@ -57,7 +57,8 @@ impl Here {
 
     /// Writes records as lines.
     pub fn write_lines(&self, name: &str, records: &[Value]) {
-        self.write(name, &records.iter().map(|record| format!("{record}\n")).collect::<String>());
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        self.write(name, &(lines.join("\n") + "\n"));
     }
 
     /// The lines of a file.

@@ -12,6 +12,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod cluster;
+mod compat;
 mod concurrency;
 mod config;
 mod crash;

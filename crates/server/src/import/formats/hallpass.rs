@@ -1,4 +1,4 @@
-//! The format of this program (`docs/migrating.md` has it member by member).
+//! The format of this program (`docs/importing.md` has it member by member).
 use super::super::draft::{Given, GivenPassword};
 use super::super::fields::Fields;
 use super::super::problem::{Problem, Reason};

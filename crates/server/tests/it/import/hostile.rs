@@ -4,16 +4,12 @@ use hallpass::import::{Format, Records};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-#[test]
-fn a_hostile_file_is_refused_by_the_line_and_loses_nothing() {
-    let here = Here::new();
-    here.add_user("old@example.com");
-    let secret = "5f4dcc3b5aa765d61d8327deb882cf99";
+/// Lines, each with the reason why it is refused, if it is.
+fn hostile_lines(secret: &str) -> Vec<(String, &'static str)> {
     let huge = format!("{{\"email\":\"huge@example.com\",\"name\":\"{}\"}}", "x".repeat(2 << 20));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let email = |email: &str| json!({ "email": email }).to_string();
-    let costly = |hash: &str| json!({ "email": "costly@example.com", "passwordHash": hash }).to_string();
-    let lines = [
+    let mut lines = vec![
         (email("first@example.com"), ""),
         ("{\"email\":\"cut@exam".into(), "malformed_json"),
         (format!("{{\"passwordHash\":\"{secret}\" x}}"), "malformed_json"),
@@ -30,6 +26,16 @@ fn a_hostile_file_is_refused_by_the_line_and_loses_nothing() {
         (email("no address"), "invalid_email"),
         (email("two@@example.com"), "invalid_email"),
         (email("line\nbreak@example.com"), "invalid_email"),
+    ];
+    lines.extend(hostile_values(secret));
+    lines
+}
+
+/// Well-formed records whose values will not do.
+fn hostile_values(secret: &str) -> Vec<(String, &'static str)> {
+    let email = |email: &str| json!({ "email": email }).to_string();
+    let costly = |hash: &str| json!({ "email": "costly@example.com", "passwordHash": hash }).to_string();
+    vec![
         (email("FIRST@EXAMPLE.COM"), "email_taken"),
         (email(" first@example.com "), "email_taken"),
         (email("OLD@example.com"), "email_taken"),
@@ -61,7 +67,15 @@ fn a_hostile_file_is_refused_by_the_line_and_loses_nothing() {
             json!({ "email": "last@example.com", "emailVerified": true, "passwordHash": BCRYPT }).to_string(),
             "",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_hostile_file_is_refused_by_the_line_and_loses_nothing() {
+    let here = Here::new();
+    here.add_user("old@example.com");
+    let secret = "5f4dcc3b5aa765d61d8327deb882cf99";
+    let lines = hostile_lines(secret);
     let mut bytes: Vec<u8> = lines.iter().flat_map(|(line, _)| format!("{line}\r\n").into_bytes()).collect();
     bytes.extend(b"\n\n\xff\xfe{}");
     std::fs::write(here.path("users.jsonl"), bytes).unwrap();
