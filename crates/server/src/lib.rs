@@ -60,6 +60,7 @@ pub mod admin;
 pub mod compat;
 pub mod forward_auth;
 pub mod housekeeping;
+pub mod import;
 pub mod login;
 pub mod services;
 

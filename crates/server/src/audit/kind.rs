@@ -135,11 +135,15 @@ pub enum Kind {
     WebhookReplayed,
     /// So much waits for an endpoint that further events are left out.
     WebhookFull,
+    /// Accounts came from elsewhere: one part of an import, in the transaction that made them.
+    UsersImported,
+    /// All accounts were taken out, with their credentials.
+    UsersExported,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 68] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -206,6 +210,8 @@ impl Kind {
         Self::WebhookDeleted,
         Self::WebhookReplayed,
         Self::WebhookFull,
+        Self::UsersImported,
+        Self::UsersExported,
     ];
 
     /// The stable name.
@@ -278,6 +284,8 @@ impl Kind {
             Self::WebhookDeleted => "webhook_deleted",
             Self::WebhookReplayed => "webhook_replayed",
             Self::WebhookFull => "webhook_full",
+            Self::UsersImported => "users_imported",
+            Self::UsersExported => "users_exported",
         }
     }
 

@@ -3,9 +3,11 @@
 //! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
 //! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
 mod factor;
+mod import;
 mod store;
 
 pub use factor::{Factor, lock_factors, set_factor};
+pub use import::{Admission, Newcomer, carry, import, lock_import};
 
 use crate::app::Inner;
 use crate::bus::Notice;

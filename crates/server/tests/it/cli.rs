@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 40] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -44,6 +44,8 @@ const COMMANDS: [&[&str]; 38] = [
     &["backup"],
     &["restore"],
     &["move-to-postgres"],
+    &["import"],
+    &["export"],
     &["openapi"],
     &["config"],
     &["completions"],

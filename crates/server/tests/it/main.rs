@@ -24,6 +24,7 @@ mod every_route;
 mod factors;
 mod hooks;
 mod hostile;
+mod import;
 mod limits;
 mod mail;
 mod mailed_codes;
