@@ -61,6 +61,7 @@ pub mod compat;
 pub mod forward_auth;
 pub mod housekeeping;
 pub mod import;
+pub mod invitations;
 pub mod login;
 pub mod services;
 

@@ -3,6 +3,14 @@
 /// The closed list of events (names after the OWASP logging vocabulary where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Somebody was invited to have an account.
+    InvitationCreated,
+    /// The link of an invitation was mailed again, with a new life.
+    InvitationResent,
+    /// An invitation was taken back.
+    InvitationRevoked,
+    /// An invitation became an account.
+    InvitationAccepted,
     /// Somebody asked for an account.
     RegistrationStarted,
     /// An account came into being.
@@ -117,6 +125,10 @@ pub enum Kind {
     AuditVerified,
     /// The audit log was taken out.
     AuditExported,
+    /// What was personal in events about a deleted account was erased.
+    PersonalDataErased,
+    /// Old events were removed from the beginnings of the chains.
+    AuditPruned,
     /// How far the chains of the audit log are.
     AuditAnchored,
     /// The database came here from an embedded one.
@@ -143,7 +155,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 68] = [
+    pub const ALL: [Self; 74] = [
+        Self::InvitationCreated,
+        Self::InvitationResent,
+        Self::InvitationRevoked,
+        Self::InvitationAccepted,
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -201,6 +217,8 @@ impl Kind {
         Self::ServerStopped,
         Self::AuditVerified,
         Self::AuditExported,
+        Self::PersonalDataErased,
+        Self::AuditPruned,
         Self::AuditAnchored,
         Self::DatabaseMoved,
         Self::WebhookCreated,
@@ -218,6 +236,10 @@ impl Kind {
     #[expect(clippy::too_many_lines, reason = "a line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::InvitationCreated => "invitation_created",
+            Self::InvitationResent => "invitation_resent",
+            Self::InvitationRevoked => "invitation_revoked",
+            Self::InvitationAccepted => "invitation_accepted",
             Self::RegistrationStarted => "registration_started",
             Self::UserCreated => "user_created",
             Self::EmailVerified => "email_verified",
@@ -275,6 +297,8 @@ impl Kind {
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
             Self::AuditExported => "audit_exported",
+            Self::PersonalDataErased => "personal_data_erased",
+            Self::AuditPruned => "audit_pruned",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
             Self::WebhookCreated => "webhook_created",

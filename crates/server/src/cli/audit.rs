@@ -194,6 +194,19 @@ fn sentences(report: &Report) -> String {
         let count = report.before_chain;
         lines.push(format!("{count} events are older than the chains and not covered by them."));
     }
+    if report.removed > 0 {
+        lines.push(format!("{} events were removed because of their age.", report.removed));
+    }
+    if report.erased > 0 {
+        lines.push(format!(
+            "{} events are about deleted accounts; what was personal in them was erased.",
+            report.erased
+        ));
+    }
+    if report.anchors_too_old > 0 {
+        let count = report.anchors_too_old;
+        lines.push(format!("{count} anchors name events that were removed since: only how far the chains were could be compared."));
+    }
     if report.findings.is_empty() {
         lines.push(format!("The audit log is whole: {} events checked.", report.events));
     } else {

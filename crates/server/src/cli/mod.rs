@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod health;
 mod import;
+mod invite;
 mod keys;
 mod lock;
 mod migrate;
@@ -76,6 +77,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Health(health::Health),
     User(user::UserCommand),
+    Invite(invite::InviteCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
     Role(role::RoleCommand),
@@ -139,6 +141,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(command) => command.run(common),
         Command::Health(command) => command.run(common),
         Command::User(command) => command.run(common),
+        Command::Invite(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
         Command::Role(command) => command.run(common),

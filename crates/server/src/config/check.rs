@@ -2,7 +2,7 @@
 use super::forward_auth;
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, compat, parse_network,
-    passkeys, webhooks,
+    passkeys, registration, retention, webhooks,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     sessions(config, &mut problems);
     passwords(config, &mut problems);
     passkeys::check(config, &mut problems);
+    registration::check(config, &mut problems);
+    retention::check(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);

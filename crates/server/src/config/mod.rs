@@ -9,6 +9,8 @@ mod forward_auth;
 mod load;
 mod passkeys;
 mod reference;
+mod registration;
+mod retention;
 mod sections;
 mod server;
 mod values;
@@ -23,6 +25,8 @@ pub use forward_auth::ForwardAuth;
 pub use load::{Sources, load};
 pub use passkeys::Passkeys;
 pub use reference::reference;
+pub use registration::{Access, Registration, RegistrationMode};
+pub use retention::Retention;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
@@ -81,6 +85,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
     pub hooks: Hooks,
+    /// For how long what is over is kept.
+    pub retention: Retention,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

@@ -179,25 +179,6 @@ impl Default for Passwords {
     }
 }
 
-/// How accounts come into being.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RegistrationMode {
-    /// No user exists before the mailbox is proven.
-    #[default]
-    Pending,
-    /// The user exists and is signed in at once, unverified; a known address is told, which is the weaker choice.
-    Immediate,
-}
-
-/// How accounts come into being.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Registration {
-    /// `pending` or `immediate`.
-    pub mode: RegistrationMode,
-}
-
 /// Mailed links and codes.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

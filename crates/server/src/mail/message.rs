@@ -58,6 +58,13 @@ pub enum Message {
         /// Of the client, for people.
         device: String,
     },
+    /// Link with which to have an account.
+    Invitation {
+        /// Opens the page that asks for a password.
+        link: String,
+        /// Life of the link.
+        hours: u64,
+    },
     /// To the new address: prove that it is yours.
     EmailChangeConfirm {
         /// Opens the page that confirms.
@@ -207,6 +214,7 @@ impl Message {
             Self::PasskeyRemoved(_) => "passkey_removed",
             Self::PasskeyCloned(_) => "passkey_cloned",
             Self::UsernameChanged { .. } => "username_changed",
+            Self::Invitation { .. } => "invitation",
             Self::EmailChangeConfirm { .. } => "email_change_confirm",
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChangeUndone {} => "email_change_undone",
@@ -237,7 +245,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 21] {
+    pub fn samples() -> [Self; 22] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -252,6 +260,7 @@ impl Message {
             Self::PasskeyRemoved(passkey()),
             Self::PasskeyCloned(passkey()),
             Self::UsernameChanged { username: Some("ann".into()), at: at(), ip: ip(), device: device() },
+            Self::Invitation { link: link(), hours: 168 },
             Self::EmailChangeConfirm { link: link(), hours: 24 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChangeUndone {},

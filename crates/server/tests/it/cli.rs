@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 45] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -25,6 +25,11 @@ const COMMANDS: [&[&str]; 40] = [
     &["user", "enable"],
     &["user", "set-password"],
     &["user", "delete"],
+    &["invite"],
+    &["invite", "create"],
+    &["invite", "list"],
+    &["invite", "resend"],
+    &["invite", "revoke"],
     &["sessions"],
     &["sessions", "list"],
     &["sessions", "revoke"],

@@ -20,7 +20,7 @@ enum Rule {
 use Rule::{Admin, Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 60] = [
+const TABLE: [(&str, &str, Rule); 61] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/admin/roles", Admin),
     ("GET", "/api/v1/admin/roles/{name}", Admin),
@@ -46,6 +46,7 @@ const TABLE: [(&str, &str, Rule); 60] = [
     ("DELETE", "/api/v1/factors/totp", Session),
     ("POST", "/api/v1/factors/totp/confirm", Session),
     ("POST", "/api/v1/introspect", Service),
+    ("POST", "/api/v1/invitations/accept", Public),
     ("POST", "/api/v1/login", Public),
     ("POST", "/api/v1/login/email", Public),
     ("POST", "/api/v1/login/passkey", Public),

@@ -152,6 +152,18 @@ impl TestApp {
         String::from_utf8_lossy(&stored).into_owned()
     }
 
+    /// Every value of every row of every table, as text.
+    pub fn every_row(&self) -> String {
+        let Some(database) = &self.database else {
+            let db = rusqlite::Connection::open(self.folder().join("hallpass.db")).unwrap();
+            let mut names = db.prepare("select name from sqlite_master where type = 'table'").unwrap();
+            let names: Vec<String> =
+                names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            return names.iter().map(|name| rows_of(&db, name)).collect();
+        };
+        String::from_utf8_lossy(&database.dump()).into_owned()
+    }
+
     /// A client with its own cookies.
     pub fn client(&self) -> Client {
         Client::new(self.router.clone())
@@ -252,6 +264,27 @@ impl TestApp {
         client.log_in(json!({ "email": email, "password": PASSWORD, "tokenDelivery": "body" })).await;
         client
     }
+}
+
+/// Every value of a table.
+fn rows_of(db: &rusqlite::Connection, table: &str) -> String {
+    let mut statement = db.prepare(&format!("select * from \"{table}\"")).unwrap();
+    let columns = statement.column_count();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        for column in 0..columns {
+            let bytes = match row.get_ref(column).unwrap() {
+                rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
+                    bytes.to_vec()
+                }
+                _ => Vec::new(),
+            };
+            found += &String::from_utf8_lossy(&bytes);
+            found.push('\n');
+        }
+    }
+    found
 }
 
 /// A second process.

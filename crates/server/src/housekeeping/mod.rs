@@ -1,20 +1,19 @@
-//! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
+//! What has to be done now and then: keys on schedule, sightings written, what is over removed.
+//!
+//! Invariants: only the node that has the lease removes rows, and it asks for the lease again in the transaction of each batch; a batch
+//! is small (500 rows), so that nobody waits long for it; killed at any moment, what was committed is whole and the next run goes on.
+mod purge;
+mod store;
+
+pub use purge::purge_once;
+
 use crate::app::App;
-use crate::audit::{self, Anchor, Event, Kind};
-use crate::codes;
-use crate::devices;
+use crate::audit::{self, Anchor};
 use crate::error::Result;
 use crate::factors;
 use crate::keys;
-use crate::limits;
-use crate::login;
-use crate::mail;
-use crate::passkeys;
-use crate::revocations;
 use crate::sessions;
-use crate::web::Client;
 use crate::webhooks;
-use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -29,8 +28,6 @@ const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// The ends of the chains of the audit log are noted this often by each node.
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
-/// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
-const KEEP_EXPIRED: Duration = Duration::from_secs(7 * 86_400);
 
 /// Runs until told to stop; writes the last sightings before it ends.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
@@ -80,35 +77,4 @@ pub async fn reseal(app: &App) -> Result<()> {
     }
     webhooks::reseal(app).await?;
     audit::sign_ends_anew(app).await
-}
-
-/// Removes what has expired long ago, batch by batch.
-pub async fn purge_once(app: &App) -> Result<()> {
-    let now = app.now();
-    let before = now.minus(KEEP_EXPIRED);
-    let mut sum = 0;
-    loop {
-        let mut tx = app.db.begin().await?;
-        let removed = codes::purge(&mut tx, before).await?
-            + login::purge(&mut tx, before).await?
-            + factors::purge(&mut tx, before).await?
-            + limits::purge(&mut tx, app.now()).await?
-            + devices::purge(&mut tx, now).await?
-            + mail::purge(&mut tx, before).await?
-            + passkeys::purge(&mut tx, before).await?
-            + sessions::purge(&mut tx, before).await?
-            + revocations::purge(app, &mut tx, now).await?
-            + webhooks::purge(app, &mut tx, now).await?;
-        tx.commit().await?;
-        sum += removed;
-        if removed == 0 {
-            break;
-        }
-    }
-    if sum > 0 {
-        let client = Client::system();
-        let event = Event::new(Kind::ExpiredRemoved, &client).detail(json!({ "rows": sum }));
-        audit::record_alone(app, event).await?;
-    }
-    Ok(())
 }
