@@ -20,8 +20,8 @@ use crate::templates::Templates;
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::seal::Sealer;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -62,6 +62,14 @@ impl Secrets {
             previous_fingerprints: ring.previous_fingerprints(),
         }
     }
+}
+
+/// A link that was shown on the console.
+pub struct FirstAdministrator {
+    /// Digest of its token.
+    pub digest: [u8; 32],
+    /// End of its life.
+    pub expires_at: Timestamp,
 }
 
 /// See the module's doc.
@@ -108,6 +116,8 @@ pub struct Inner {
     pub public_url: String,
     /// `sessions.audience`, settled.
     pub audience: String,
+    /// The link that makes the first administrator, if one was shown.
+    pub first_administrator: OnceLock<FirstAdministrator>,
     /// Order of ids.
     pub ids: Sequence,
     /// First half of request ids, new at every start.
@@ -169,6 +179,7 @@ impl App {
             places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
+            first_administrator: OnceLock::new(),
             ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),

@@ -47,6 +47,7 @@ pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
+pub mod statistics;
 
 // ── flows: put features together
 pub mod account;

@@ -63,6 +63,8 @@ pub enum Kind {
     DataExported,
     /// The account was deleted.
     UserDeleted,
+    /// An administrator began to act as the user.
+    ImpersonationStarted,
     /// An operator disabled the account.
     UserDisabled,
     /// An operator enabled the account.
@@ -115,6 +117,8 @@ pub enum Kind {
     ServerStopped,
     /// The audit log was checked.
     AuditVerified,
+    /// The audit log was looked through.
+    AuditRead,
     /// The audit log was taken out.
     AuditExported,
     /// How far the chains of the audit log are.
@@ -124,8 +128,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Every kind.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -156,6 +165,7 @@ impl Kind {
         Self::ProfileChanged,
         Self::DataExported,
         Self::UserDeleted,
+        Self::ImpersonationStarted,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::UserRolesChanged,
@@ -182,12 +192,14 @@ impl Kind {
         Self::ServerStarted,
         Self::ServerStopped,
         Self::AuditVerified,
+        Self::AuditRead,
         Self::AuditExported,
         Self::AuditAnchored,
         Self::DatabaseMoved,
     ];
 
     /// The stable name.
+    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::RegistrationStarted => "registration_started",
@@ -220,6 +232,7 @@ impl Kind {
             Self::ProfileChanged => "profile_changed",
             Self::DataExported => "data_exported",
             Self::UserDeleted => "user_deleted",
+            Self::ImpersonationStarted => "impersonation_started",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserRolesChanged => "user_roles_changed",
@@ -246,6 +259,7 @@ impl Kind {
             Self::ServerStarted => "server_started",
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
+            Self::AuditRead => "audit_read",
             Self::AuditExported => "audit_exported",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",

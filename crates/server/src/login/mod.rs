@@ -5,6 +5,7 @@
 //! either the session or an `attempt` that waits for it.
 mod admit;
 mod attempt;
+mod impersonate;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -19,6 +20,7 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
+pub use impersonate::{Impersonate, impersonate};
 pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;
