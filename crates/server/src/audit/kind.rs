@@ -199,7 +199,7 @@ impl Kind {
     ];
 
     /// The stable name.
-    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
+    #[expect(clippy::too_many_lines, reason = "a line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::RegistrationStarted => "registration_started",
