@@ -64,7 +64,7 @@ pub(super) async fn users_after(
     after: &str,
     limit: i64,
 ) -> Result<(i64, Option<String>)> {
-    let sql = "select count(*), max(id) from (select id from users where id > $1 order by id limit $2) some";
+    let sql = "select count(*), max(id) from (select id from users where id > $1 order by id limit $2) page";
     page(db.query_opt(sql, &[after.into(), limit.into()]).await?)
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn live_after(
     limit: i64,
 ) -> Result<(i64, Option<String>)> {
     let sql = "select count(case when revoked_at is null and expires_at > $3 then 1 end), max(id) from
-         (select id, revoked_at, expires_at from sessions where id > $1 order by id limit $2) some";
+         (select id, revoked_at, expires_at from sessions where id > $1 order by id limit $2) page";
     page(db.query_opt(sql, &[after.into(), limit.into(), now.into()]).await?)
 }
 

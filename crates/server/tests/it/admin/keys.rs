@@ -97,6 +97,7 @@ async fn signing_keys_are_rotated_with_overlap_or_without() {
     let server = TestApp::start().await;
     let mut boss = boss(&server).await;
     let first = boss.get("/api/v1/admin/keys").await.json["keys"][0]["kid"].clone();
+    server.advance(Duration::from_secs(1));
     let rotated = boss.post_nothing("/api/v1/admin/keys/rotate").await;
     assert_eq!((rotated.status, &rotated.json["formerDropped"]), (200, &json!(false)), "{}", rotated.text);
     let listed = boss.get("/api/v1/admin/keys").await;
