@@ -52,6 +52,7 @@ pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
+pub mod statistics;
 pub mod webhooks;
 
 // ── flows: put features together

@@ -71,6 +71,8 @@ pub enum Kind {
     DataExported,
     /// The account was deleted.
     UserDeleted,
+    /// An administrator began to act as the user.
+    ImpersonationStarted,
     /// An operator disabled the account.
     UserDisabled,
     /// An operator enabled the account.
@@ -123,6 +125,8 @@ pub enum Kind {
     ServerStopped,
     /// The audit log was checked.
     AuditVerified,
+    /// The audit log was looked through.
+    AuditRead,
     /// The audit log was taken out.
     AuditExported,
     /// What was personal in events about a deleted account was erased.
@@ -154,8 +158,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Every kind.
-    pub const ALL: [Self; 74] = [
+    pub const ALL: [Self; 76] = [
         Self::InvitationCreated,
         Self::InvitationResent,
         Self::InvitationRevoked,
@@ -190,6 +199,7 @@ impl Kind {
         Self::ProfileChanged,
         Self::DataExported,
         Self::UserDeleted,
+        Self::ImpersonationStarted,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::UserRolesChanged,
@@ -216,6 +226,7 @@ impl Kind {
         Self::ServerStarted,
         Self::ServerStopped,
         Self::AuditVerified,
+        Self::AuditRead,
         Self::AuditExported,
         Self::PersonalDataErased,
         Self::AuditPruned,
@@ -270,6 +281,7 @@ impl Kind {
             Self::ProfileChanged => "profile_changed",
             Self::DataExported => "data_exported",
             Self::UserDeleted => "user_deleted",
+            Self::ImpersonationStarted => "impersonation_started",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserRolesChanged => "user_roles_changed",
@@ -296,6 +308,7 @@ impl Kind {
             Self::ServerStarted => "server_started",
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
+            Self::AuditRead => "audit_read",
             Self::AuditExported => "audit_exported",
             Self::PersonalDataErased => "personal_data_erased",
             Self::AuditPruned => "audit_pruned",

@@ -78,6 +78,8 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::AuditPruned
         | Kind::UsersImported
         | Kind::UsersExported
+        | Kind::ImpersonationStarted
+        | Kind::AuditRead
         | Kind::WebhookFull => None,
     }
 }

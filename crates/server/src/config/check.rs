@@ -218,6 +218,7 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     };
     between("sessions.access_ttl", sessions.access_ttl, 1, 3600, "1s and 1h");
     between("sessions.refresh_ttl", sessions.refresh_ttl, 1, 400 * 86_400, "1s and 400d");
+    between("sessions.impersonation_ttl", sessions.impersonation_ttl, 0, 3600, "0 and 1h");
     between("sessions.absolute_ttl", sessions.absolute_ttl, 1, 400 * 86_400, "1s and 400d");
     between("sessions.handover_window", sessions.handover_window, 0, 60, "0 and 60s");
     between("sessions.leeway", sessions.leeway, 0, 120, "0 and 120s");

@@ -161,6 +161,18 @@ impl Config {
         db::is_embedded(&self.database_url())
     }
 
+    /// Every setting in effect, what follows from others included, without secrets.
+    ///
+    /// # Errors
+    /// None that occur.
+    pub fn shown(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        value["server"]["public_url"] = self.public_url().into();
+        value["database"]["url"] = db::shown(&self.database_url()).into();
+        value["sessions"]["audience"] = self.audience().into();
+        Ok(value)
+    }
+
     /// Opens the configured database; Redis carries announcements as well, if it is given.
     ///
     /// # Errors

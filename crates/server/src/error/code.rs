@@ -35,6 +35,8 @@ pub enum Code {
     InsufficientScope,
     /// The caller lacks a role or permission, or would give what it does not hold.
     Forbidden,
+    /// An administrator acts in this session, which may only look.
+    Impersonated,
     /// The CSRF token is missing or does not belong to the session.
     CsrfFailed,
     /// The call came from a page of another origin.
@@ -103,7 +105,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -120,6 +122,7 @@ impl Code {
         Self::InvalidServiceKey,
         Self::InsufficientScope,
         Self::Forbidden,
+        Self::Impersonated,
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
@@ -174,6 +177,7 @@ impl Code {
             Self::InvalidServiceKey => (401, "invalid_service_key", "Send a live service key: Authorization: Bearer hp_sk_… (`hallpass service-key create` makes one)."),
             Self::InsufficientScope => (403, "insufficient_scope", "This service key does not allow the call. Make one with the scope."),
             Self::Forbidden => (403, "forbidden", "Your account lacks a permission or role that this needs; the detail names it."),
+            Self::Impersonated => (403, "impersonated", "You act as somebody else in this session. It can look at the account and change nothing."),
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),

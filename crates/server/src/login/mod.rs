@@ -6,6 +6,7 @@
 mod admit;
 mod attempt;
 mod consent;
+mod impersonate;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -21,6 +22,7 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
+pub use impersonate::{Impersonate, impersonate};
 pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;
