@@ -1,4 +1,5 @@
 //! What every verb gets: settings, storage, time, randomness, keys. Built once, cloned cheaply.
+use crate::breaker::Breaker;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::cookies::CookieNames;
@@ -9,19 +10,21 @@ use crate::gates::Gates;
 use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::ids::Sequence;
+use crate::outgoing::Outgoing;
 use crate::presence::Presence;
 use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::recall::Recall;
 use crate::redis::Redis;
 use crate::signing::Signing;
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::templates::Templates;
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::seal::Sealer;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -64,6 +67,23 @@ impl Secrets {
     }
 }
 
+/// One for each hook.
+#[derive(Default)]
+pub struct Breakers {
+    /// Of `hooks.before_register`.
+    pub before_register: Breaker,
+    /// Of `hooks.before_login`.
+    pub before_login: Breaker,
+}
+
+/// A link that was shown on the console.
+pub struct FirstAdministrator {
+    /// Digest of its token.
+    pub digest: [u8; 32],
+    /// End of its life.
+    pub expires_at: Timestamp,
+}
+
 /// See the module's doc.
 pub struct Inner {
     /// Settings, validated.
@@ -104,10 +124,20 @@ pub struct Inner {
     pub proxies: Proxies,
     /// Wakes the mail worker.
     pub outbox_wake: Notify,
+    /// Calls to other people's servers.
+    pub outgoing: Outgoing,
+    /// How hooks are doing.
+    pub breakers: Breakers,
+    /// Who wants to be told what.
+    pub subscriptions: Subscriptions,
+    /// Wakes the worker of the webhooks.
+    pub webhooks_wake: Arc<Notify>,
     /// `server.public_url`, settled.
     pub public_url: String,
     /// `sessions.audience`, settled.
     pub audience: String,
+    /// The link that makes the first administrator, if one was shown.
+    pub first_administrator: OnceLock<FirstAdministrator>,
     /// Order of ids.
     pub ids: Sequence,
     /// First half of request ids, new at every start.
@@ -152,6 +182,7 @@ impl App {
             audience: config.audience(),
             cookies: CookieNames::new(config.https()).for_profile(&config.compat),
             proxies: Proxies::new(&config.server),
+            outgoing: Outgoing::new(&config),
             secrets: Secrets::new(&ring),
             config,
             db,
@@ -169,6 +200,10 @@ impl App {
             places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
+            breakers: Breakers::default(),
+            subscriptions: Subscriptions::default(),
+            webhooks_wake: Arc::default(),
+            first_administrator: OnceLock::new(),
             ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),

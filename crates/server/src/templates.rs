@@ -35,6 +35,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/email_change_undone.txt",
     "mail/invitation.html",
     "mail/invitation.txt",
+    "mail/impersonated.html",
+    "mail/impersonated.txt",
     "mail/new_device.html",
     "mail/new_device.txt",
     "mail/passkey_added.html",

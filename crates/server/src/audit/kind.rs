@@ -71,6 +71,8 @@ pub enum Kind {
     DataExported,
     /// The account was deleted.
     UserDeleted,
+    /// An administrator began to act as the user.
+    ImpersonationStarted,
     /// An operator disabled the account.
     UserDisabled,
     /// An operator enabled the account.
@@ -123,6 +125,8 @@ pub enum Kind {
     ServerStopped,
     /// The audit log was checked.
     AuditVerified,
+    /// The audit log was looked through.
+    AuditRead,
     /// The audit log was taken out.
     AuditExported,
     /// What was personal in events about a deleted account was erased.
@@ -133,11 +137,34 @@ pub enum Kind {
     AuditAnchored,
     /// The database came here from an embedded one.
     DatabaseMoved,
+    /// An endpoint of a webhook was set up.
+    WebhookCreated,
+    /// An endpoint got another secret; the former one serves for a while.
+    WebhookSecretRotated,
+    /// An endpoint is told again what happens.
+    WebhookEnabled,
+    /// An endpoint is told nothing any more, by an operator, or because it failed for days or said that it is gone.
+    WebhookDisabled,
+    /// An endpoint was removed with all that waited for it.
+    WebhookDeleted,
+    /// An operator had something told once more.
+    WebhookReplayed,
+    /// So much waits for an endpoint that further events are left out.
+    WebhookFull,
+    /// Accounts came from elsewhere: one part of an import, in the transaction that made them.
+    UsersImported,
+    /// All accounts were taken out, with their credentials.
+    UsersExported,
 }
 
 impl Kind {
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Every kind.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 76] = [
         Self::InvitationCreated,
         Self::InvitationResent,
         Self::InvitationRevoked,
@@ -172,6 +199,7 @@ impl Kind {
         Self::ProfileChanged,
         Self::DataExported,
         Self::UserDeleted,
+        Self::ImpersonationStarted,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::UserRolesChanged,
@@ -198,15 +226,25 @@ impl Kind {
         Self::ServerStarted,
         Self::ServerStopped,
         Self::AuditVerified,
+        Self::AuditRead,
         Self::AuditExported,
         Self::PersonalDataErased,
         Self::AuditPruned,
         Self::AuditAnchored,
         Self::DatabaseMoved,
+        Self::WebhookCreated,
+        Self::WebhookSecretRotated,
+        Self::WebhookEnabled,
+        Self::WebhookDisabled,
+        Self::WebhookDeleted,
+        Self::WebhookReplayed,
+        Self::WebhookFull,
+        Self::UsersImported,
+        Self::UsersExported,
     ];
 
     /// The stable name.
-    #[expect(clippy::too_many_lines, reason = "a table, with one line for each kind")]
+    #[expect(clippy::too_many_lines, reason = "a line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::InvitationCreated => "invitation_created",
@@ -243,6 +281,7 @@ impl Kind {
             Self::ProfileChanged => "profile_changed",
             Self::DataExported => "data_exported",
             Self::UserDeleted => "user_deleted",
+            Self::ImpersonationStarted => "impersonation_started",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserRolesChanged => "user_roles_changed",
@@ -269,11 +308,21 @@ impl Kind {
             Self::ServerStarted => "server_started",
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
+            Self::AuditRead => "audit_read",
             Self::AuditExported => "audit_exported",
             Self::PersonalDataErased => "personal_data_erased",
             Self::AuditPruned => "audit_pruned",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
+            Self::WebhookCreated => "webhook_created",
+            Self::WebhookSecretRotated => "webhook_secret_rotated",
+            Self::WebhookEnabled => "webhook_enabled",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::WebhookReplayed => "webhook_replayed",
+            Self::WebhookFull => "webhook_full",
+            Self::UsersImported => "users_imported",
+            Self::UsersExported => "users_exported",
         }
     }
 

@@ -9,19 +9,25 @@ mod chain;
 mod erase;
 mod kind;
 mod prune;
+mod search;
 mod store;
+mod told;
 mod verify;
+mod view;
 
 pub use anchor::Anchor;
 pub use erase::{ask_erasure, erase_due};
 pub use kind::Kind;
 pub use prune::prune;
+pub use search::{Searched, search};
 pub use verify::{Report, verify};
+pub use view::AuditEvent;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Statements, Tx};
 use crate::error::Result;
+use crate::events;
 use crate::geoip::Place;
 use crate::ids::{RowId, SessionId, UserId};
 use crate::web::Client;
@@ -30,6 +36,7 @@ use data_encoding::HEXLOWER;
 use hallpass_crypto::digest::equal;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 pub use store::StoredEvent;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -87,8 +94,13 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Has an event written by the commit of the caller's transaction, as the next link of its chain.
+/// Has an event written by the commit of the caller's transaction, as the next link of its chain, and told to the systems that
+/// want to hear of it.
 pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
+    if let Some(what) = told::told_as(event.kind) {
+        let (user, session) = (event.user, event.session.filter(|_| told::is_about_session(what)));
+        events::note(app, tx, events::Event { what, user, session, reason: None }, now);
+    }
     let identifier =
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
     let user = event.user.map(|id| id.to_string());
@@ -189,6 +201,16 @@ pub async fn record_check(app: &App, report: &Report) -> Result<()> {
     record_alone(app, Event::new(Kind::AuditVerified, &client).detail(detail)).await
 }
 
+/// How many links each chain has.
+pub async fn lengths(mut db: impl Statements) -> Result<BTreeMap<String, i64>> {
+    Ok(store::ends(&mut db).await?.into_iter().map(|(chain, end)| (chain, end.seq)).collect())
+}
+
+/// Links of a chain after a number, in their order, at most `limit`.
+pub async fn links(mut db: impl Statements, chain: &str, after: i64, limit: i64) -> Result<Vec<StoredEvent>> {
+    Ok(store::links(&mut db, chain, after, limit).await?)
+}
+
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -196,6 +218,8 @@ pub struct Filter {
     pub user: Option<UserId>,
     /// Of this kind.
     pub kind: Option<Kind>,
+    /// Whether it tells of a failure.
+    pub failed: Option<bool>,
     /// Not before.
     pub since: Option<Timestamp>,
     /// Before.

@@ -212,10 +212,32 @@ pub(super) async fn list(
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and id > $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
-         and at >= $4 and at < $5 order by id limit $6";
+         and at >= $4 and at < $5 and ($6 = '' or result = $6) order by id limit $7";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, limit.into()]).await?;
+    let [user, kind, since, until, result] = params(filter);
+    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, result, limit.into()]).await?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// Events before one of them, newest first, of one user or of all.
+pub(super) async fn before(
+    db: &mut impl Statements,
+    user: Option<UserId>,
+    before: Option<RowId>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let of_all = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain is not null and id < $1 order by id desc limit $2";
+    let of_one = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain is not null and id < $1 and user_id = $3 order by id desc limit $2";
+    // Ids are hexadecimal: this is after all of them.
+    let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
+    let rows = match user {
+        None => db.query(of_all, &[(&before).into(), limit.into()]).await?,
+        Some(user) => db.query(of_one, &[(&before).into(), limit.into(), user.into()]).await?,
+    };
     rows.into_iter().map(stored).collect()
 }
 
@@ -228,18 +250,19 @@ pub(super) async fn latest(
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and ($1 = '' or user_id = $1) and ($2 = '' or kind = $2)
-         and at >= $3 and at < $4 order by id desc limit $5";
-    let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[user, kind, since, until, limit.into()]).await?;
+         and at >= $3 and at < $4 and ($5 = '' or result = $5) order by id desc limit $6";
+    let [user, kind, since, until, result] = params(filter);
+    let rows = db.query(sql, &[user, kind, since, until, result, limit.into()]).await?;
     rows.into_iter().rev().map(stored).collect()
 }
 
-fn params(filter: &Filter) -> [Value<'_>; 4] {
+fn params(filter: &Filter) -> [Value<'_>; 5] {
     let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
     let kind = filter.kind.map(super::Kind::name).unwrap_or_default();
     let (since, until) =
         (filter.since.unwrap_or(Timestamp(i64::MIN)), filter.until.unwrap_or(Timestamp(i64::MAX)));
-    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into()]
+    let result = filter.failed.map_or("", |failed| if failed { "failure" } else { "success" });
+    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into(), result.into()]
 }
 
 pub(super) async fn of_user(

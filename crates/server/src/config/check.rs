@@ -2,7 +2,7 @@
 use super::forward_auth;
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, compat, parse_network,
-    passkeys, registration, retention,
+    passkeys, registration, retention, webhooks,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     limits(config, &mut problems);
     login(config, &mut problems);
     compat::check(config, &mut problems);
+    webhooks::check(config, &mut problems);
     forward_auth::check(&config.forward_auth, &mut problems);
     problems
 }
@@ -217,6 +218,7 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     };
     between("sessions.access_ttl", sessions.access_ttl, 1, 3600, "1s and 1h");
     between("sessions.refresh_ttl", sessions.refresh_ttl, 1, 400 * 86_400, "1s and 400d");
+    between("sessions.impersonation_ttl", sessions.impersonation_ttl, 0, 3600, "0 and 1h");
     between("sessions.absolute_ttl", sessions.absolute_ttl, 1, 400 * 86_400, "1s and 400d");
     between("sessions.handover_window", sessions.handover_window, 0, 60, "0 and 60s");
     between("sessions.leeway", sessions.leeway, 0, 120, "0 and 120s");
@@ -329,5 +331,6 @@ pub fn check_production(config: &Config) -> Vec<ConfigError> {
             "is needed in production, for example smtps://user:password@host:465 (HALLPASS_SMTP_URL)",
         ));
     }
+    webhooks::check_production(config, &mut problems);
     problems
 }

@@ -52,13 +52,14 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 8] = [
     "server.allowed_origins",
     "server.trusted_proxies",
     "keys.previous_secret_keys",
     "passwords.context_words",
     "passkeys.origins",
     "factors.required_roles",
+    "webhooks.allow_private",
     "registration.domains",
 ];
 

@@ -14,6 +14,7 @@ mod retention;
 mod sections;
 mod server;
 mod values;
+mod webhooks;
 
 pub use check::check_production;
 pub use compat::Compat;
@@ -29,6 +30,7 @@ pub use retention::Retention;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
+pub use webhooks::{Hooks, OnFailure, Webhooks, check_url};
 
 use crate::clock::Clock;
 use crate::db::{self, Db, DbError, Options};
@@ -79,6 +81,10 @@ pub struct Config {
     pub limits: Limits,
     /// Route profiles, for front ends that were written against one of the systems that Hallpass replaces; see `docs/migrating.md`.
     pub compat: Compat,
+    /// Other systems that are told what happens (`docs/webhooks.md`).
+    pub webhooks: Webhooks,
+    /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
+    pub hooks: Hooks,
     /// For how long what is over is kept.
     pub retention: Retention,
     /// Logs and metrics.
@@ -153,6 +159,18 @@ impl Config {
     /// Whether the database is a file of this node's, so that no other node can share it.
     pub fn embedded(&self) -> bool {
         db::is_embedded(&self.database_url())
+    }
+
+    /// Every setting in effect, what follows from others included, without secrets.
+    ///
+    /// # Errors
+    /// None that occur.
+    pub fn shown(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        value["server"]["public_url"] = self.public_url().into();
+        value["database"]["url"] = db::shown(&self.database_url()).into();
+        value["sessions"]["audience"] = self.audience().into();
+        Ok(value)
     }
 
     /// Opens the configured database; Redis carries announcements as well, if it is given.

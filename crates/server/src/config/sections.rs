@@ -92,6 +92,10 @@ pub struct Sessions {
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub absolute_ttl: Duration,
+    /// Longest life of a session in which an administrator acts as somebody, within `access_ttl`. `0` so that nobody does.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub impersonation_ttl: Duration,
     /// How long the predecessor of a refresh token still gets the same successor. `0` for the strict rule.
     #[serde(with = "duration")]
     #[schema(value_type = String)]
@@ -122,6 +126,7 @@ impl Default for Sessions {
             access_ttl: Duration::from_secs(15 * 60),
             refresh_ttl: Duration::from_secs(7 * 86_400),
             absolute_ttl: Duration::from_secs(30 * 86_400),
+            impersonation_ttl: Duration::from_secs(15 * 60),
             handover_window: Duration::from_secs(10),
             late_retry: true,
             on_reuse: OnReuse::Session,

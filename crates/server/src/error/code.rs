@@ -35,12 +35,16 @@ pub enum Code {
     InsufficientScope,
     /// The caller lacks a role or permission, or would give what it does not hold.
     Forbidden,
+    /// An administrator acts in this session, which may only look.
+    Impersonated,
     /// The CSRF token is missing or does not belong to the session.
     CsrfFailed,
     /// The call came from a page of another origin.
     OriginNotAllowed,
     /// The action needs a fresh proof of identity.
     ReauthenticationRequired,
+    /// A system that is asked before registrations or sign-ins says no; `reason` may have its code.
+    RefusedByHook,
     /// The mailbox has to be proven first.
     EmailNotVerified,
     /// The settings do not let this address register.
@@ -93,13 +97,15 @@ pub enum Code {
     Internal,
     /// The password queue is full.
     Busy,
+    /// A system that has to be asked first does not answer.
+    HookFailed,
     /// The database cannot take the write now.
     Unavailable,
 }
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -116,9 +122,11 @@ impl Code {
         Self::InvalidServiceKey,
         Self::InsufficientScope,
         Self::Forbidden,
+        Self::Impersonated,
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
+        Self::RefusedByHook,
         Self::EmailNotVerified,
         Self::RegistrationClosed,
         Self::NotFound,
@@ -145,6 +153,7 @@ impl Code {
         Self::RateLimited,
         Self::Internal,
         Self::Busy,
+        Self::HookFailed,
         Self::Unavailable,
     ];
 
@@ -168,9 +177,11 @@ impl Code {
             Self::InvalidServiceKey => (401, "invalid_service_key", "Send a live service key: Authorization: Bearer hp_sk_… (`hallpass service-key create` makes one)."),
             Self::InsufficientScope => (403, "insufficient_scope", "This service key does not allow the call. Make one with the scope."),
             Self::Forbidden => (403, "forbidden", "Your account lacks a permission or role that this needs; the detail names it."),
+            Self::Impersonated => (403, "impersonated", "You act as somebody else in this session. It can look at the account and change nothing."),
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),
+            Self::RefusedByHook => (403, "refused_by_hook", "This is not allowed here. Ask the operator of the service."),
             Self::EmailNotVerified => (403, "email_not_verified", "Confirm your e-mail address first."),
             Self::RegistrationClosed => (403, "registration_closed", "Not everybody can have an account here; the detail says who can."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
@@ -197,6 +208,7 @@ impl Code {
             Self::RateLimited => (429, "rate_limited", "Too many requests. Wait as long as Retry-After says."),
             Self::Internal => (500, "internal", "Something went wrong on our side. The request id finds it in the log."),
             Self::Busy => (503, "busy", "Too many sign-ins at this moment. Try again as Retry-After says."),
+            Self::HookFailed => (503, "hook_failed", "A check that comes first cannot be made now. Nothing was changed. Try again as Retry-After says."),
             Self::Unavailable => (503, "unavailable", "The service cannot store this now. Nothing was changed. Try again as Retry-After says."),
         }
     }

@@ -13,14 +13,20 @@ use crate::error::Result;
 use crate::factors;
 use crate::keys;
 use crate::sessions;
+use crate::statistics;
+use crate::webhooks;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 /// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Keys are looked at this often, so that a rotation by another process is noticed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Events of the audit log are counted this often.
+const COUNTED_EVERY: Duration = Duration::from_secs(5);
+/// Sessions are looked for this often whose administrator may no longer act in them.
+const LAPSED_EVERY: Duration = Duration::from_secs(5);
 /// Secrets under a former key are looked for this often.
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
@@ -29,13 +35,33 @@ const PURGE_EVERY: Duration = Duration::from_secs(600);
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until told to stop; writes the last sightings before it ends.
-pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
-    let every = |duration| {
-        let mut ticks = interval(duration);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ticks
-    };
+pub async fn run(app: App, stop: watch::Receiver<bool>) {
+    // Beside each other: a log that is counted for the first time takes long, sightings cannot wait.
+    tokio::join!(keep(&app, stop.clone()), count(&app, stop));
+}
+
+fn every(duration: Duration) -> Interval {
+    let mut ticks = interval(duration);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+async fn count(app: &App, mut stop: watch::Receiver<bool>) {
+    let mut ticks = every(COUNTED_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => break,
+        }
+        if let Err(error) = statistics::count(app).await {
+            tracing::warn!(%error, "events could not be counted, it will be tried again");
+        }
+    }
+}
+
+async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    let mut lapsed = every(LAPSED_EVERY);
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
     let former_keys = !app.config.keys.previous_secret_keys.is_empty();
@@ -44,18 +70,19 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     let mut noted = None;
     loop {
         let (what, result) = tokio::select! {
-            _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
-            _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
-            _ = purge.tick() => ("purge", purge_once(&app).await),
-            _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
-            _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
+            _ = flush.tick() => ("write sightings", sessions::flush_presence(app).await),
+            _ = keys.tick() => ("maintain keys", keys::maintain(app).await),
+            _ = lapsed.tick() => ("end lapsed impersonations", sessions::end_lapsed(app).await),
+            _ = purge.tick() => ("purge", purge_once(app).await),
+            _ = stale.tick(), if former_keys => ("seal anew", reseal(app).await),
+            _ = note.tick() => ("note the ends of the audit log", note_ends(app, &mut noted).await),
             _ = stop.changed() => break,
         };
         if let Err(error) = result {
             tracing::warn!(%error, what, "housekeeping failed, it will be tried again");
         }
     }
-    if let Err(error) = sessions::flush_presence(&app).await {
+    if let Err(error) = sessions::flush_presence(app).await {
         tracing::warn!(%error, "the last sightings could not be written");
     }
 }
@@ -65,7 +92,7 @@ async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
     Ok(())
 }
 
-/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page, and signs the ends
+/// Seals the secrets of authenticator apps and webhooks anew that were sealed under a former secret key, page by page, and signs the ends
 /// of the audit log's chains.
 pub async fn reseal(app: &App) -> Result<()> {
     let mut cursor = Some(String::new());
@@ -74,5 +101,6 @@ pub async fn reseal(app: &App) -> Result<()> {
         cursor = factors::reseal(app, &mut tx, &after).await?;
         tx.commit().await?;
     }
+    webhooks::reseal(app).await?;
     audit::sign_ends_anew(app).await
 }

@@ -16,6 +16,7 @@ use crate::passkeys;
 use crate::revocations;
 use crate::sessions;
 use crate::web::Client;
+use crate::webhooks;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -38,12 +39,13 @@ enum Step {
     Mails,
     Sessions,
     Revocations,
+    Webhooks,
     Erasures,
     Events,
 }
 
 impl Step {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Secrets,
         Self::Registrations,
         Self::Attempts,
@@ -55,6 +57,7 @@ impl Step {
         Self::Mails,
         Self::Sessions,
         Self::Revocations,
+        Self::Webhooks,
         Self::Erasures,
         Self::Events,
     ];
@@ -73,6 +76,7 @@ impl Step {
             Self::Mails => "mails",
             Self::Sessions => "sessions",
             Self::Revocations => "revocations",
+            Self::Webhooks => "webhooks",
             Self::Erasures => "erasures",
             Self::Events => "events",
         }
@@ -93,6 +97,7 @@ impl Step {
             Self::Mails => mail::purge(tx, now.minus(keep.mails)).await,
             Self::Sessions => sessions::purge(tx, now.minus(keep.sessions)).await,
             Self::Revocations => revocations::purge(app, tx, now).await,
+            Self::Webhooks => webhooks::purge(app, tx, now).await,
             Self::Erasures => audit::erase_due(app, tx, now).await,
             Self::Events if keep.audit.is_zero() => Ok(0),
             Self::Events => audit::prune(app, tx, now.minus(keep.audit), now).await,

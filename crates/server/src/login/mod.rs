@@ -5,6 +5,8 @@
 //! either the session or an `attempt` that waits for it.
 mod admit;
 mod attempt;
+mod consent;
+mod impersonate;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -12,6 +14,7 @@ mod password;
 mod passwordless;
 mod policy;
 mod reauthenticate;
+mod resend;
 mod routes;
 mod second;
 mod settings;
@@ -19,6 +22,7 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
+pub use impersonate::{Impersonate, impersonate};
 pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;

@@ -107,6 +107,15 @@ pub enum Message {
         /// Life of the link.
         days: u64,
     },
+    /// An administrator signed in as the user.
+    Impersonated {
+        /// RFC 3339.
+        at: String,
+        /// When it ends at the latest, RFC 3339.
+        until: String,
+        /// Why, in the administrator's words.
+        reason: String,
+    },
     /// The owner said that a sign-in was somebody else's, and it was ended.
     SignInDisowned {
         /// Where a password is set.
@@ -220,6 +229,7 @@ impl Message {
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::NewDevice { .. } => "new_device",
+            Self::Impersonated { .. } => "impersonated",
             Self::SignInDisowned { .. } => "sign_in_disowned",
             Self::FactorChanged { .. } => "factor_changed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -272,6 +282,11 @@ impl Message {
                 device: device(),
                 link: link(),
                 days: 7,
+            },
+            Self::Impersonated {
+                at: at(),
+                until: at(),
+                reason: "Ticket 4711: the invoice is not shown".into(),
             },
             Self::SignInDisowned { reset_link: link() },
             Self::FactorChanged { change: "added", factor: "totp", at: at(), ip: ip(), device: device() },

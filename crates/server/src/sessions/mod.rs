@@ -11,6 +11,7 @@ mod deliver;
 pub mod device;
 mod ending;
 mod fresh;
+mod impersonation;
 mod routes;
 mod store;
 mod tokens;
@@ -22,6 +23,9 @@ pub use deliver::{
 };
 pub use ending::{end_all, end_all_by_refresh_token, end_one, log_out};
 pub use fresh::EMAIL_OTP;
+pub use impersonation::{
+    Act, IMPERSONATE, Impersonation, Impersonator, end_lapsed, impersonate, impersonation_holds,
+};
 pub use routes::{Said, routes};
 pub use tokens::{Refreshed, of_refresh_token, rotate};
 
@@ -33,10 +37,12 @@ use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
 use crate::devices::{self, Noted};
 use crate::error::{Code, Error, Result};
+use crate::events;
 use crate::geoip::Place;
 use crate::ids::{DeviceId, SessionId, UserId};
 use crate::revocations::{self, Fact};
 use crate::roles::{self, Grants};
+use crate::subscriptions::EventType;
 use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::secret::RefreshToken;
@@ -90,6 +96,8 @@ pub struct Session {
     pub absolute_expires_at: Timestamp,
     /// When it was ended.
     pub revoked_at: Option<Timestamp>,
+    /// Who acts in it, if not its user.
+    pub impersonator: Option<Impersonator>,
 }
 
 /// A session as its owner sees it.
@@ -123,8 +131,11 @@ pub struct SessionView {
     pub expires_at: String,
     /// Methods of the sign-in (RFC 8176).
     pub amr: Vec<String>,
-    /// `aal1` after one factor, `aal2` after two.
+    /// `aal1` after one factor, `aal2` after two, `0` if the user has proven nothing.
     pub acr: &'static str,
+    /// Id of the administrator who acts in it, if it is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impersonated_by: Option<String>,
 }
 
 impl Session {
@@ -144,6 +155,7 @@ impl Session {
             expires_at: self.expires_at.rfc3339(),
             amr: self.amr.split(' ').map(str::to_owned).collect(),
             acr: amr::acr(&self.amr),
+            impersonated_by: self.impersonator.map(|by| by.user.to_string()),
         }
     }
 }
@@ -207,6 +219,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         expires_at: now.plus(settings.refresh_ttl).min(absolute_expires_at),
         absolute_expires_at,
         revoked_at: None,
+        impersonator: None,
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
     let grants = roles::grants(app, &mut *tx, &start.user.roles).await?;
@@ -220,7 +233,9 @@ async fn make_room(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     if limit == 0 {
         return Ok(());
     }
-    let live = store::live_of_user(tx, start.user.id, now).await?;
+    let mut live = store::live_of_user(tx, start.user.id, now).await?;
+    // An administrator takes nobody's place from the user.
+    live.retain(|session| session.impersonator.is_none());
     if live.len() < limit {
         return Ok(());
     }
@@ -276,7 +291,22 @@ pub async fn revoke(
         return Ok(false);
     };
     revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
+    tell(app, tx, user, &[id], reason, now);
+    impersonation::end_of(app, tx, user, (Some(id), None), now).await?;
     Ok(true)
+}
+
+/// Other systems hear of the end of each session.
+fn tell(app: &App, tx: &mut Tx, user: UserId, ended: &[SessionId], reason: &'static str, now: Timestamp) {
+    for id in ended {
+        let ended = events::Event {
+            what: EventType::SessionEnded,
+            user: Some(user),
+            session: Some(*id),
+            reason: Some(reason),
+        };
+        events::note(app, tx, ended, now);
+    }
 }
 
 /// Ends the sessions that began on a device, which its owner has just forgotten; returns how many were live.
@@ -291,7 +321,9 @@ pub async fn revoke_of_device(
     let ended = store::revoke_of_device(tx, user, device, reason, now).await?;
     for id in &ended {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
+        impersonation::end_of(app, tx, user, (Some(*id), None), now).await?;
     }
+    tell(app, tx, user, &ended, reason, now);
     Ok(ended.len() as u64)
 }
 
@@ -308,6 +340,8 @@ pub async fn revoke_all(
     devices::distrust_all(tx, user).await?;
     let ended = store::revoke_all(tx, user, except, reason, now).await?;
     revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
+    tell(app, tx, user, &ended, reason, now);
+    impersonation::end_of(app, tx, user, (None, except), now).await?;
     // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.
     for id in ended.iter().filter(|id| id.begun_after(now)) {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;

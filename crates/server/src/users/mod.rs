@@ -5,11 +5,13 @@
 mod access;
 mod create;
 mod factor;
+mod import;
 mod store;
 
 pub use access::{Way, check_access};
 pub use create::{NewUser, create};
 pub use factor::{Factor, lock_factors, set_factor};
+pub use import::{Admission, Newcomer, carry, import, lock_import};
 
 use crate::app::Inner;
 use crate::bus::Notice;

@@ -6,6 +6,7 @@ pub mod database;
 pub mod mmdb;
 pub mod named;
 pub mod postgres;
+pub mod receiver;
 pub mod security_key;
 pub mod served;
 pub mod smtp;
@@ -20,7 +21,10 @@ use database::Database;
 use hallpass::app::App;
 use hallpass::config::Config;
 use hallpass::db::{Db, Options};
+use hallpass::ids::RowId;
+use hallpass::keys;
 use hallpass::roles::{self, Authority};
+use hallpass::service_keys::{self, NewKey, Scope, ServiceKey};
 use hallpass::{router, start};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -240,12 +244,46 @@ impl TestApp {
     /// Defines a role, as an operator does.
     pub async fn define_role(&self, name: &str, permissions: &[&str]) {
         let permissions = permissions.iter().map(ToString::to_string).collect();
-        let definition = roles::Definition { description: None, permissions };
+        let definition = roles::Definition { name: name.to_owned(), description: None, permissions };
         let (app, client) = (&self.app, hallpass::web::Client::local());
         let mut tx = app.db.begin().await.unwrap();
         let (by, expected) = (Authority::Operator, roles::Expected::Anything);
-        roles::define(app, &mut tx, by, &client, name, definition, expected).await.unwrap();
+        roles::define(app, &mut tx, by, &client, definition, expected).await.unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// Makes a service key, as an operator does.
+    pub async fn service_key(
+        &self,
+        name: &str,
+        scopes: &[Scope],
+        life: Option<Duration>,
+    ) -> (ServiceKey, String) {
+        let (client, new) = (hallpass::web::Client::local(), NewKey { name, scopes, life });
+        let mut tx = self.app.db.begin().await.unwrap();
+        let by = Authority::Operator;
+        let made = service_keys::create(&self.app, &mut tx, by, &client, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        made
+    }
+
+    /// Ends a service key, as an operator does; returns whether it was live or expired before.
+    pub async fn revoke_service_key(&self, id: RowId) -> bool {
+        let client = hallpass::web::Client::local();
+        let mut tx = self.app.db.begin().await.unwrap();
+        let by = Authority::Operator;
+        let done = service_keys::revoke(&self.app, &mut tx, by, &client, id).await.unwrap();
+        tx.commit().await.unwrap();
+        done
+    }
+
+    /// Replaces the signing key, as an operator does.
+    pub async fn rotate_keys(&self, drop_former: bool) {
+        let client = hallpass::web::Client::local();
+        let mut tx = self.app.db.begin().await.unwrap();
+        keys::rotate(&self.app, &mut tx, Authority::Operator, &client, drop_former).await.unwrap();
+        tx.commit().await.unwrap();
+        keys::maintain(&self.app).await.unwrap();
     }
 
     /// Somebody new who holds just these permissions, signed in.
