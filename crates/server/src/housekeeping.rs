@@ -12,6 +12,7 @@ use crate::mail;
 use crate::passkeys;
 use crate::revocations;
 use crate::sessions;
+use crate::users;
 use crate::web::Client;
 use serde_json::json;
 use std::time::Duration;
@@ -26,6 +27,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// Users whom something else than this version of the server made or changed are looked for this often.
+const INDEX_EVERY: Duration = Duration::from_secs(60);
 /// The ends of the chains of the audit log are noted this often by each node.
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
@@ -39,6 +42,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
         ticks
     };
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    let mut index = every(INDEX_EVERY);
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
     let former_keys = !app.config.keys.previous_secret_keys.is_empty();
@@ -50,6 +54,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
             _ = purge.tick() => ("purge", purge_once(&app).await),
+            _ = index.tick() => ("index users", index_users(&app).await),
             _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
             _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
             _ = stop.changed() => break,
@@ -78,6 +83,18 @@ pub async fn reseal(app: &App) -> Result<()> {
         tx.commit().await?;
     }
     audit::sign_ends_anew(app).await
+}
+
+/// Lets users be found whom an older version of the server made or changed, batch by batch.
+pub async fn index_users(app: &App) -> Result<()> {
+    loop {
+        let mut tx = app.db.begin().await?;
+        let indexed = users::index(&mut tx).await?;
+        tx.commit().await?;
+        if indexed == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Removes what has expired long ago, batch by batch.
