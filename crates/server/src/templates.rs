@@ -33,6 +33,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/email_change_notice.txt",
     "mail/email_change_undone.html",
     "mail/email_change_undone.txt",
+    "mail/email_changed.html",
+    "mail/email_changed.txt",
     "mail/new_device.html",
     "mail/new_device.txt",
     "mail/passkey_added.html",

@@ -3,10 +3,13 @@
 //! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
 //! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
+mod actor;
 mod etag;
 mod needs;
 mod roles;
+pub mod users;
 
+pub use actor::Actor;
 pub use needs::{Need, PERMISSIONS};
 
 use crate::app::{App, Inner};
@@ -22,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The routes of the administration.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(roles::routes())
+    OpenApiRouter::new().merge(roles::routes()).merge(users::routes())
 }
 
 /// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
@@ -35,11 +38,8 @@ pub struct Admin<N> {
 
 impl<N: Need> Admin<N> {
     fn of(current: Current) -> Result<Self> {
-        if current.grants.allows(N::PERMISSION) {
-            return Ok(Self { current, need: PhantomData });
-        }
-        let text = format!("This needs the permission {}.", N::PERMISSION);
-        Err(Error::new(Code::Forbidden).with_detail(text))
+        require(&current, N::PERMISSION)?;
+        Ok(Self { current, need: PhantomData })
     }
 
     /// What this administrator can hand on.
@@ -62,18 +62,29 @@ impl<N: Need> Admin<N> {
     pub async fn anew(&self, app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<Self> {
         Self::of(self.current.anew(app, tx, now).await?)
     }
+}
 
-    /// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
-    /// another's place, has that account's rights.
-    ///
-    /// # Errors
-    /// [`Code::Forbidden`].
-    pub fn require_above(&self, other: &Grants) -> Result<()> {
-        if other.permissions.iter().all(|one| self.current.grants.allows(one)) {
-            return Ok(());
-        }
-        Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
+/// Lets only those go on who hold a permission.
+///
+/// # Errors
+/// [`Code::Forbidden`], naming it.
+fn require(current: &Current, permission: &str) -> Result<()> {
+    if current.grants.allows(permission) {
+        return Ok(());
     }
+    Err(Error::new(Code::Forbidden).with_detail(format!("This needs the permission {permission}.")))
+}
+
+/// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
+/// another's place, has that account's rights.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+fn require_above(own: &Grants, other: &Grants) -> Result<()> {
+    if other.permissions.iter().all(|one| own.allows(one)) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
 }
 
 impl<N: Need> FromRequestParts<App> for Admin<N> {

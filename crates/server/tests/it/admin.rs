@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 mod roles;
+mod users;
 
 /// Method, path and permissions of every route of the administration, as the API document says.
 fn routes() -> Vec<(Method, String, Vec<String>)> {
