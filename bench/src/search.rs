@@ -36,11 +36,24 @@ const SEARCHES: [(&str, &str); 15] = [
     ("words that exclude each other", "q=half.example+other.example"),
 ];
 
-/// Users, their terms and roles, and an administrator with the seeded session 0. `{bytes:x}` is x as bytes.
-fn script(users: i64, numbers: &str, bytes: fn(&str) -> String, pad: fn(&str) -> String) -> String {
+/// What the engines say differently.
+struct Dialect {
+    /// Where the numbers `n` of the users come from.
+    numbers: String,
+    /// Text as UTF-8.
+    bytes: fn(&str) -> String,
+    /// Bytes from hexadecimal digits.
+    hex: fn(&str) -> String,
+    /// Twelve digits.
+    digits: fn(&str) -> String,
+}
+
+/// Users, their terms and roles, and an administrator with the seeded session 0.
+fn script(dialect: &Dialect) -> String {
+    let Dialect { numbers, bytes, hex, digits } = dialect;
     let (now, end) = (seed::now_micros(), seed::now_micros() + seed::WEEK);
     // Ids in no order of what people are found by.
-    let id = format!("'01900000-0000-7000-8000-' || {}", pad("(n * 7777777 % 1000000000000)"));
+    let id = format!("'01900000-0000-7000-8000-' || {}", digits("(n * 7777777 % 1000000000000)"));
     let first = "'first' || (n % 997)";
     let last = "'last' || (n % 30011) || 'x'";
     let email = format!(
@@ -51,7 +64,7 @@ fn script(users: i64, numbers: &str, bytes: fn(&str) -> String, pad: fn(&str) ->
         format!("insert into user_terms (term, user_id) select {}, {id} from {numbers};", bytes(what))
     };
     let hash = data_encoding::HEXLOWER.encode(&seed::token(0, 0).hash());
-    let hash = bytes(&hash);
+    let hash = hex(&hash);
     let columns = "id, user_id, client_id, generation, current_hash, rotated_at, rotated_network, rotated_agent, delivery, amr,
          auth_time, ip, user_agent, created_at, last_seen_at, expires_at, absolute_expires_at";
     format!(
@@ -68,8 +81,7 @@ fn script(users: i64, numbers: &str, bytes: fn(&str) -> String, pad: fn(&str) ->
          insert into roles (name, permissions, created_at, updated_at) values ('editor', 'articles:write', {now}, {now});
          insert into sessions ({columns})
          select '{session}', {id}, 'first-party', 0, {hash}, {now}, '127.0.0.1', 'bench', 'body', 'pwd', {now}, '127.0.0.1', 'bench',
-           {now}, {now}, {end}, {end} from {numbers} where n = 1;
-         -- {users} users",
+           {now}, {now}, {end}, {end} from {numbers} where n = 1;",
         domain = term("case when n % 2 = 0 then 'half.example' else 'other.example' end"),
         address = term(&email),
         username = term("'user' || n"),
@@ -89,26 +101,24 @@ fn seed_sqlite(database: &Path, users: i64) -> Fallible<()> {
          select n from counted"
     );
     sqlite.execute_batch(&numbers)?;
-    let bytes = |text: &str| match text.len() {
-        64 => format!("x'{text}'"),
-        _ => format!("cast({text} as blob)"),
+    let dialect = Dialect {
+        numbers: "numbers".into(),
+        bytes: |text| format!("cast({text} as blob)"),
+        hex: |digits| format!("x'{digits}'"),
+        digits: |number| format!("printf('%012d', {number})"),
     };
-    let pad = |number: &str| format!("printf('%012d', {number})");
-    sqlite.execute_batch(&format!(
-        "begin; {} ;commit; pragma wal_checkpoint(truncate);",
-        script(users, "numbers", bytes, pad)
-    ))?;
+    sqlite.execute_batch(&format!("begin; {} commit; pragma wal_checkpoint(truncate);", script(&dialect)))?;
     Ok(())
 }
 
 fn seed_postgres(url: &str, users: i64) -> Fallible<()> {
-    let bytes = |text: &str| match text.len() {
-        64 => format!("'\\x{text}'::bytea"),
-        _ => format!("convert_to({text}, 'UTF8')"),
+    let dialect = Dialect {
+        numbers: format!("generate_series(1::bigint, {users}) as n"),
+        bytes: |text| format!("convert_to({text}, 'UTF8')"),
+        hex: |digits| format!("'\\x{digits}'::bytea"),
+        digits: |number| format!("lpad({number}::text, 12, '0')"),
     };
-    let pad = |number: &str| format!("lpad({number}::text, 12, '0')");
-    let numbers = format!("generate_series(1::bigint, {users}) as n");
-    let script = script(users, &numbers, bytes, pad);
+    let script = script(&dialect);
     postgres::program("psql", &[url, "-v", "ON_ERROR_STOP=1", "-qc", &script, "-c", "vacuum analyze"])
         .map(drop)
 }

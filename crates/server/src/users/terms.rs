@@ -6,6 +6,9 @@ const MAX_WORDS: usize = 4;
 
 /// Letters as they are compared: compatible forms alike (Unicode NFKC), lower case.
 fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.nfkc().flat_map(char::to_lowercase).collect()
 }
 
