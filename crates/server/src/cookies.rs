@@ -1,4 +1,5 @@
 //! Our cookies: names, attributes, strict reading.
+use crate::config::Compat;
 use crate::error::{Code, Error, Result};
 use axum::http::header::{COOKIE, HeaderValue};
 use axum::http::{HeaderMap, header};
@@ -50,6 +51,10 @@ impl Cookie {
 /// Names by scheme: on https `__Host-` where the path is `/`, else `__Secure-` (draft-ietf-httpbis-rfc6265bis 4.1.3).
 pub struct CookieNames {
     https: bool,
+    /// Whether session cookies are those of a replaced system.
+    plain: bool,
+    /// Whether pages of other sites send them.
+    cross_site: bool,
     names: [String; 6],
 }
 
@@ -61,7 +66,21 @@ impl CookieNames {
             (true, "/") => format!("__Host-{}", cookie.base()),
             (true, _) => format!("__Secure-{}", cookie.base()),
         };
-        Self { https, names: Cookie::ALL.map(name) }
+        Self { https, plain: false, cross_site: false, names: Cookie::ALL.map(name) }
+    }
+
+    /// The same for a server with a route profile. The session's cookies have the names and the path that they had in the replaced
+    /// systems: under another path they would come beside the old ones that browsers still have, and nobody could tell which is meant.
+    #[must_use]
+    pub fn for_profile(mut self, compat: &Compat) -> Self {
+        if compat.any() {
+            self.plain = true;
+            for cookie in [Cookie::Refresh, Cookie::Access, Cookie::Csrf] {
+                cookie.base().clone_into(&mut self.names[cookie as usize]);
+            }
+        }
+        self.cross_site = compat.cross_site_cookies;
+        self
     }
 
     /// The name as it goes over the wire.
@@ -106,8 +125,12 @@ impl CookieNames {
     fn line(&self, cookie: Cookie, value: &str, max_age: u64) -> Option<HeaderValue> {
         let http_only = if cookie == Cookie::Csrf { "" } else { "; HttpOnly" };
         let secure = if self.https { "; Secure" } else { "" };
-        let same_site = if cookie == Cookie::Refresh { "Strict" } else { "Lax" };
-        let (name, path) = (self.name(cookie), cookie.path());
+        let same_site = match cookie {
+            _ if self.cross_site => "None",
+            Cookie::Refresh => "Strict",
+            _ => "Lax",
+        };
+        let (name, path) = (self.name(cookie), if self.plain { "/" } else { cookie.path() });
         let line = format!(
             "{name}={value}; Path={path}; Max-Age={max_age}{http_only}{secure}; SameSite={same_site}"
         );

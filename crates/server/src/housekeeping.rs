@@ -14,6 +14,7 @@ use crate::revocations;
 use crate::sessions;
 use crate::users;
 use crate::web::Client;
+use crate::webhooks;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -73,7 +74,7 @@ async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
     Ok(())
 }
 
-/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page, and signs the ends
+/// Seals the secrets of authenticator apps and webhooks anew that were sealed under a former secret key, page by page, and signs the ends
 /// of the audit log's chains.
 pub async fn reseal(app: &App) -> Result<()> {
     let mut cursor = Some(String::new());
@@ -82,6 +83,7 @@ pub async fn reseal(app: &App) -> Result<()> {
         cursor = factors::reseal(app, &mut tx, &after).await?;
         tx.commit().await?;
     }
+    webhooks::reseal(app).await?;
     audit::sign_ends_anew(app).await
 }
 
@@ -112,7 +114,8 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + mail::purge(&mut tx, before).await?
             + passkeys::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?
-            + revocations::purge(app, &mut tx, now).await?;
+            + revocations::purge(app, &mut tx, now).await?
+            + webhooks::purge(app, &mut tx, now).await?;
         tx.commit().await?;
         sum += removed;
         if removed == 0 {

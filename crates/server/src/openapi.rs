@@ -1,9 +1,10 @@
 //! The OpenAPI document, from the handlers, and the reference page that shows it without loading anything from outside.
 use crate::app::App;
+use crate::config::Compat;
 use crate::error::Code;
 use crate::{
-    account, admin, emails, factors, forward_auth, health, keys, known_devices, login, passkeys, passwords,
-    services, sessions,
+    account, admin, compat, emails, factors, forward_auth, health, keys, known_devices, login, passkeys,
+    passwords, services, sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -64,7 +65,12 @@ pub fn documented() -> OpenApiRouter<App> {
 
 /// The document as checked in.
 pub fn document() -> String {
-    let document = finish(&documented().to_openapi());
+    document_with(&Compat::default())
+}
+
+/// The document of a server with route profiles.
+pub fn document_with(profiles: &Compat) -> String {
+    let document = finish(&compat::documented(profiles, documented().to_openapi()));
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
@@ -106,17 +112,19 @@ fn describe(status: &str, response: &mut Value) {
     }
 }
 
-/// The document and the page, made once.
-fn texts() -> &'static (String, String) {
-    static TEXTS: OnceLock<(String, String)> = OnceLock::new();
-    TEXTS.get_or_init(|| {
-        let document = finish(&documented().to_openapi());
+/// The document and the page, made once for each set of profiles.
+fn texts(profiles: &Compat) -> &'static (String, String) {
+    static TEXTS: [OnceLock<(String, String)>; 4] = [const { OnceLock::new() }; 4];
+    TEXTS[usize::from(profiles.authify) + 2 * usize::from(profiles.authy)].get_or_init(|| {
+        let document = finish(&compat::documented(profiles, documented().to_openapi()));
         (document.to_string(), page(&document))
     })
 }
 
 /// `/openapi.json` and `/docs`.
-pub fn routes() -> Router<App> {
+pub fn routes(profiles: &Compat) -> Router<App> {
+    let (for_json, for_page) = (profiles.clone(), profiles.clone());
+    let json = move || async move { ([(CONTENT_TYPE, "application/json")], texts(&for_json).0.as_str()) };
     let policy =
         "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
     let html = [
@@ -124,8 +132,8 @@ pub fn routes() -> Router<App> {
         (HeaderName::from_static("content-security-policy"), policy),
     ];
     Router::new()
-        .route("/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], texts().0.as_str()) }))
-        .route("/docs", get(move || async move { (html, texts().1.as_str()) }))
+        .route("/openapi.json", get(json))
+        .route("/docs", get(move || async move { (html, texts(&for_page).1.as_str()) }))
 }
 
 /// `docs/errors.md`.

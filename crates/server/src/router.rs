@@ -5,8 +5,9 @@ use crate::openapi;
 use crate::web::client::DEVICE_TOKEN;
 use crate::web::csrf::is_allowed_origin;
 use crate::web::layer::around;
-use crate::{emails, known_devices, login, mail, passwords};
+use crate::{compat, emails, known_devices, login, mail, passwords};
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
@@ -17,6 +18,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::time::Duration;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -24,19 +26,42 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub fn router(app: &App) -> Router {
     // The document is made when somebody asks for it: most servers are never asked.
     let (api, _) = openapi::documented().split_for_parts();
-    api.merge(login::page_routes())
+    let native = api
+        .merge(login::page_routes())
         .merge(passwords::page_routes())
         .merge(emails::page_routes())
         .merge(known_devices::page_routes())
         .merge(mail::routes())
-        .merge(openapi::routes())
+        .merge(openapi::routes(&app.config.compat))
+        .merge(compat::beside(app))
         .route("/assets/page.css", get(stylesheet))
         .fallback(|| async { Error::new(Code::NotFound) })
-        .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) })
+        .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) });
+    let native = layered(app, native);
+    match compat::instead(app) {
+        Some(profile) => over(layered(app, profile), native),
+        None => native,
+    }
+}
+
+fn layered(app: &App, routes: Router<App>) -> Router {
+    routes
         .layer(cors(app))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(app.clone(), around))
         .with_state(app.clone())
+}
+
+/// Routes that stand instead of others on the same path and method. Whatever they do not take goes on to the others, each in its own
+/// layer, so that every request is logged once and under its route.
+fn over(routes: Router, others: Router) -> Router {
+    let rest = others.clone();
+    let other_methods = move |mut request: Request| {
+        // Else the route would be known under its path twice over, as if one stood inside the other.
+        request.extensions_mut().remove::<MatchedPath>();
+        rest.clone().oneshot(request)
+    };
+    routes.method_not_allowed_fallback(other_methods).fallback_service(others)
 }
 
 /// A panic is a defect; the client gets an answer and the connection lives on.

@@ -109,8 +109,9 @@ async fn put_role(
     Body(request): Body<RoleRequest>,
 ) -> Result<Tagged> {
     let expected = expected(etag::read(&headers)?);
-    let definition = Definition { description: request.description, permissions: request.permissions };
-    let role = define(&app, &admin, &client, &name, definition, expected).await?;
+    let RoleRequest { description, permissions } = request;
+    let definition = Definition { name, description, permissions };
+    let role = define(&app, &admin, &client, definition, expected).await?;
     Ok(tagged(&role))
 }
 
@@ -136,14 +137,13 @@ async fn define(
     app: &App,
     admin: &Admin<RolesWrite>,
     client: &Client,
-    name: &str,
     definition: Definition,
     expected: Expected,
 ) -> Result<Role> {
     admin.require_fresh(app)?;
     let mut tx = app.db.begin().await?;
     let admin = admin.anew(app, &mut tx, app.now()).await?;
-    let role = roles::define(app, &mut tx, admin.authority(), client, name, definition, expected).await?;
+    let role = roles::define(app, &mut tx, admin.authority(), client, definition, expected).await?;
     tx.commit().await?;
     Ok(role)
 }

@@ -79,10 +79,10 @@ fn set(common: &Common, name: &str, permissions: Vec<String>, description: Optio
             Some(text) => Some(text).filter(|text| !text.is_empty()),
             None => roles::find(&app.db, name).await?.and_then(|role| role.description),
         };
-        let definition = Definition { description, permissions };
+        let definition = Definition { name: name.to_owned(), description, permissions };
         let (by, client) = (Authority::Operator, Client::local());
         let mut tx = app.db.begin().await?;
-        let done = roles::define(&app, &mut tx, by, &client, name, definition, Expected::Anything).await;
+        let done = roles::define(&app, &mut tx, by, &client, definition, Expected::Anything).await;
         let view = done.map_err(|error| explain(&error))?.view();
         tx.commit().await?;
         out.show(&json!({ "role": view }), || {

@@ -1,6 +1,7 @@
 //! Settings: `hallpass.toml`, then `.env`, then the environment, then flags. Checked at start, with the path of the mistake.
 mod aliases;
 mod check;
+mod compat;
 mod database;
 mod devices;
 mod factors;
@@ -11,8 +12,10 @@ mod reference;
 mod sections;
 mod server;
 mod values;
+mod webhooks;
 
 pub use check::check_production;
+pub use compat::Compat;
 pub use database::{Database, Redis};
 pub use devices::{Geoip, Notices};
 pub use factors::{EmailOtp, FactorPolicy, Factors, Login};
@@ -23,6 +26,7 @@ pub use reference::reference;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
+pub use webhooks::{Hooks, OnFailure, Webhooks, check_url};
 
 use crate::clock::Clock;
 use crate::db::{self, Db, DbError, Options};
@@ -71,6 +75,12 @@ pub struct Config {
     pub geoip: Geoip,
     /// Limits against abuse.
     pub limits: Limits,
+    /// Route profiles, for front ends that were written against one of the systems that Hallpass replaces; see `docs/migrating.md`.
+    pub compat: Compat,
+    /// Other systems that are told what happens (`docs/webhooks.md`).
+    pub webhooks: Webhooks,
+    /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
+    pub hooks: Hooks,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

@@ -62,6 +62,31 @@ pub async fn verify_email(app: &App, client: &Client, proof: Proof, same: SameCl
     }
 }
 
+/// Verifies a mailbox because its link was opened, provided that it is the client that registered. For another one nothing happens,
+/// and nothing is returned: scanners open what comes by mail.
+///
+/// # Errors
+/// [`Code::InvalidToken`].
+pub async fn verify_by_opening(
+    app: &App,
+    client: &Client,
+    token: &str,
+    registration: Option<String>,
+) -> Result<Option<Verified>> {
+    let now = app.now();
+    let secret = Opaque::parse(SecretKind::VerifyLink, token);
+    let secret = secret.ok_or_else(|| Error::new(Code::InvalidToken))?;
+    let registered_by = match store::by_link(&mut &app.db, &secret.digest(), now).await? {
+        Some(pending) => Some(pending.client_hash),
+        None => codes::peek(&app.db, Purpose::VerifyEmail, token, now).await?.client_hash,
+    };
+    let same = SameClient { registration, password: None };
+    if !is_same_client(app, &same, registered_by.as_ref(), None).await? {
+        return Ok(None);
+    }
+    by_link(app, client, token, same).await.map(Some)
+}
+
 async fn by_link(app: &App, client: &Client, token: &str, same: SameClient) -> Result<Verified> {
     let now = app.now();
     let invalid = || Error::new(Code::InvalidToken);

@@ -5,6 +5,7 @@
 //! either the session or an `attempt` that waits for it.
 mod admit;
 mod attempt;
+mod consent;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -12,6 +13,7 @@ mod password;
 mod passwordless;
 mod policy;
 mod reauthenticate;
+mod resend;
 mod routes;
 mod second;
 mod settings;
@@ -19,12 +21,15 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
-pub use mailbox::{Proof, Verified, verify_email};
+pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;
 pub use password::{SignIn, sign_in};
 pub use reauthenticate::reauthenticate;
-pub use routes::routes;
+pub use routes::{
+    FinishRequest, LoginRequest, RegisterRequest, WantedBody, attempt_cookie, over, registration_cookie,
+    routes, wanted_body,
+};
 pub use second::{Finish, Given, Method, finish};
 pub use signup::{Registered, SignUp, forget_address, register, resend};
 

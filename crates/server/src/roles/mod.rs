@@ -139,6 +139,8 @@ impl Authority<'_> {
 
 /// What a role is to be.
 pub struct Definition {
+    /// Its name.
+    pub name: String,
     /// For people.
     pub description: Option<String>,
     /// Permissions that it holds.
@@ -202,14 +204,13 @@ pub async fn define(
     tx: &mut Tx,
     by: Authority<'_>,
     client: &Client,
-    name: &str,
     definition: Definition,
     expected: Expected,
 ) -> Result<Role> {
-    let definition = checked(name, definition)?;
+    let definition = checked(definition)?;
     let now = app.now();
     lock(tx).await?;
-    let former = find(&mut *tx, name).await?;
+    let former = find(&mut *tx, &definition.name).await?;
     expect(former.as_ref(), expected)?;
     by.may_give(former.iter().flat_map(|role| &role.permissions))?;
     by.may_give(&definition.permissions)?;
@@ -225,7 +226,7 @@ pub async fn define(
         .and_then(|role| role.updated_at)
         .map_or(now, |at| Timestamp(now.micros().max(at.micros() + 1)));
     let role = Role {
-        name: name.to_owned(),
+        name: definition.name,
         description: definition.description,
         permissions: definition.permissions,
         created_at: Some(created_at),
@@ -333,8 +334,8 @@ fn expect(former: Option<&Role>, expected: Expected) -> Result<()> {
 }
 
 /// The definition in order, or every problem that it has.
-fn checked(name: &str, mut definition: Definition) -> Result<Definition> {
-    if name == ADMIN {
+fn checked(mut definition: Definition) -> Result<Definition> {
+    if definition.name == ADMIN {
         return Err(Error::new(Code::Forbidden)
             .with_detail("The role admin holds everything and cannot be changed. Define another role."));
     }
@@ -342,7 +343,7 @@ fn checked(name: &str, mut definition: Definition) -> Result<Definition> {
     let mut problem = |field: &str, code: &str, message: String| {
         problems.push(FieldProblem { field: field.into(), code: code.into(), message });
     };
-    if !is_name(name) {
+    if !is_name(&definition.name) {
         problem("name", "invalid_value", NAME_RULE.into());
     }
     definition.permissions.sort_unstable();

@@ -14,8 +14,8 @@ use crate::web::Client;
 use crate::web::client::bearer;
 use crate::web::csrf;
 use axum::extract::{FromRequestParts, MatchedPath};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use hallpass_crypto::digest::sha256;
 use serde_json::json;
 use std::sync::Arc;
@@ -78,6 +78,22 @@ impl FromRequestParts<App> for Current {
         }
         note(app, &checked, now);
         Ok(current)
+    }
+}
+
+/// The same for a route that changes nothing although its method is unsafe: it counts as reading, so a cookie is enough, from own and
+/// allowed pages.
+pub struct Reader(pub Current);
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        csrf::check_origin(app, &parts.headers)?;
+        let method = std::mem::replace(&mut parts.method, Method::GET);
+        let current = Current::from_request_parts(parts, app).await;
+        parts.method = method;
+        current.map(Self)
     }
 }
 

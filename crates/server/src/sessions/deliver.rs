@@ -4,8 +4,9 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
 use crate::devices;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::web::{Fields, csrf};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -42,7 +43,12 @@ impl Delivery {
 
     /// The optional field `tokenDelivery`.
     pub fn from_fields(fields: &mut Fields) -> Option<Self> {
-        fields.choice("tokenDelivery", &Self::NAMES, Self::Cookie)
+        Self::from_fields_or(fields, Self::Cookie)
+    }
+
+    /// The same where another default is usual.
+    pub fn from_fields_or(fields: &mut Fields, default: Self) -> Option<Self> {
+        fields.choice("tokenDelivery", &Self::NAMES, default)
     }
 }
 
@@ -129,7 +135,7 @@ pub fn fresh_token(app: &App, session: &Session, current: &Current) -> Result<(S
 }
 
 /// The CSRF token of a session and its cookie, which lives as long as the session.
-pub(super) fn csrf_cookie(app: &App, session: &Session, now: Timestamp) -> (SetCookies, String) {
+pub fn csrf_cookie(app: &App, session: &Session, now: Timestamp) -> (SetCookies, String) {
     let token = csrf::mint(app, &session.id.to_string());
     let mut cookies = SetCookies::default();
     cookies.add(app.cookies.set(Cookie::Csrf, &token, remaining_absolute(session, now)));
@@ -139,6 +145,15 @@ pub(super) fn csrf_cookie(app: &App, session: &Session, now: Timestamp) -> (SetC
 /// Removes the session's cookies from the client.
 pub fn clear_cookies(app: &App) -> SetCookies {
     SetCookies::clear_session(&app.cookies)
+}
+
+/// An error; one with status 401 means that the session's cookies are of no use any more, and takes them away.
+pub fn without_cookies(app: &App, error: Error) -> Response {
+    if error.code.describe().0 == 401 {
+        (clear_cookies(app), error).into_response()
+    } else {
+        error.into_response()
+    }
 }
 
 fn remaining(session: &Session, now: Timestamp) -> Duration {

@@ -1,5 +1,5 @@
 //! Ending sessions on their owner's wish, each with its audit event.
-use super::{Current, find, revoke, revoke_all, store};
+use super::{Current, find, revoke, revoke_all, store, tokens};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -40,6 +40,22 @@ pub async fn end_all(
     audit::record(app, &mut tx, event.detail(json!({ "revoked": revoked })), now);
     tx.commit().await?;
     Ok(revoked)
+}
+
+/// Ends all sessions of whom a refresh token signs in now. One that was traded for the next will not do, nor one whose session has
+/// ended: whoever finds an old token must not sign its owner out.
+///
+/// # Errors
+/// [`Code::InvalidRefreshToken`].
+pub async fn end_all_by_refresh_token(app: &App, presented: &str, client: &Client) -> Result<()> {
+    let now = app.now();
+    let session = tokens::of_refresh_token(app, presented, now).await?;
+    let session = session.ok_or_else(|| Error::new(Code::InvalidRefreshToken))?;
+    let mut tx = app.db.begin().await?;
+    let revoked = revoke_all(app, &mut tx, session.user_id, None, "ended_by_owner", now).await?;
+    let event = Event::new(Kind::SessionsRevoked, client).user(session.user_id).session(session.id);
+    audit::record(app, &mut tx, event.detail(json!({ "revoked": revoked })), now);
+    Ok(tx.commit().await?)
 }
 
 /// Ends one session of the caller.

@@ -5,6 +5,7 @@
 //! under it.
 pub mod access;
 pub mod amr;
+mod by_client;
 mod current;
 mod deliver;
 pub mod device;
@@ -14,9 +15,12 @@ mod routes;
 mod store;
 mod tokens;
 
-pub use current::{Credential, Current};
-pub use deliver::{Delivery, FreshToken, TokenBody, clear_cookies, deliver, fresh_token};
-pub use ending::{end_all, end_one, log_out};
+pub use by_client::{named_by_refresh_token, refresh, sign_out};
+pub use current::{Credential, Current, Reader};
+pub use deliver::{
+    Delivery, FreshToken, TokenBody, clear_cookies, csrf_cookie, deliver, fresh_token, without_cookies,
+};
+pub use ending::{end_all, end_all_by_refresh_token, end_one, log_out};
 pub use fresh::EMAIL_OTP;
 pub use routes::{Said, routes};
 pub use tokens::{Refreshed, of_refresh_token, rotate};
@@ -29,10 +33,12 @@ use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
 use crate::devices::{self, Noted};
 use crate::error::{Code, Error, Result};
+use crate::events;
 use crate::geoip::Place;
 use crate::ids::{DeviceId, SessionId, UserId};
 use crate::revocations::{self, Fact};
 use crate::roles::{self, Grants};
+use crate::subscriptions::EventType;
 use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::secret::RefreshToken;
@@ -272,7 +278,21 @@ pub async fn revoke(
         return Ok(false);
     };
     revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
+    tell(app, tx, user, &[id], reason, now);
     Ok(true)
+}
+
+/// Other systems hear of the end of each session.
+fn tell(app: &App, tx: &mut Tx, user: UserId, ended: &[SessionId], reason: &'static str, now: Timestamp) {
+    for id in ended {
+        let ended = events::Event {
+            what: EventType::SessionEnded,
+            user: Some(user),
+            session: Some(*id),
+            reason: Some(reason),
+        };
+        events::note(app, tx, ended, now);
+    }
 }
 
 /// Ends the sessions that began on a device, which its owner has just forgotten; returns how many were live.
@@ -288,6 +308,7 @@ pub async fn revoke_of_device(
     for id in &ended {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
     }
+    tell(app, tx, user, &ended, reason, now);
     Ok(ended.len() as u64)
 }
 
@@ -304,6 +325,7 @@ pub async fn revoke_all(
     devices::distrust_all(tx, user).await?;
     let ended = store::revoke_all(tx, user, except, reason, now).await?;
     revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
+    tell(app, tx, user, &ended, reason, now);
     // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.
     for id in ended.iter().filter(|id| id.begun_after(now)) {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;

@@ -1,20 +1,16 @@
 //! Refresh, logout, the list of sessions, CSRF.
-use super::current::credential;
-use super::deliver::{Delivery, TokenBody, clear_cookies, deliver};
-use super::{Current, SessionView, access, find, live, tokens};
+use super::deliver::{TokenBody, clear_cookies, csrf_cookie, without_cookies};
+use super::{Current, SessionView, find, live};
 use crate::app::App;
-use crate::clock::Timestamp;
-use crate::cookies::{Cookie, SetCookies};
+use crate::cookies::SetCookies;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SessionId;
 use crate::sessions;
-use crate::web::client::bearer;
-use crate::web::{Client, Fields, FromFields, MaybeBody, OwnOrigin, Segment, csrf};
+use crate::web::{Client, Fields, FromFields, MaybeBody, OwnOrigin, Segment};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use hallpass_crypto::secret::RefreshToken;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -94,30 +90,12 @@ async fn refresh(
     _: OwnOrigin,
     headers: HeaderMap,
     MaybeBody(request): MaybeBody<RefreshRequest>,
-) -> Result<Response> {
-    let from_body = request.refresh_token.is_some();
-    let presented = match &request.refresh_token {
-        Some(token) => Some(token.as_str()),
-        None => app.cookies.read(&headers, Cookie::Refresh)?,
-    };
-    let rotated = match presented {
-        Some(token) => tokens::rotate(&app, token, &client).await,
-        None => Err(Error::new(Code::InvalidRefreshToken)),
-    };
-    let issued = match rotated {
-        Ok(refreshed) => refreshed.0,
-        Err(error) if error.code.describe().0 == 401 => {
-            return Ok((clear_cookies(&app), error).into_response());
-        }
-        Err(error) => return Err(error),
-    };
-    let delivery = match (from_body, issued.session.delivery) {
-        (true, _) => Delivery::Body,
-        (false, Delivery::Body) => Delivery::Cookie,
-        (false, chosen) => chosen,
-    };
-    let (cookies, body) = deliver(&app, &issued, delivery, app.now());
-    Ok((cookies, Json(body)).into_response())
+) -> Response {
+    let refreshed = sessions::refresh(&app, &client, &headers, request.refresh_token.as_deref()).await;
+    match refreshed {
+        Ok((cookies, body)) => (cookies, Json(body)).into_response(),
+        Err(error) => without_cookies(&app, error),
+    }
 }
 
 /// Ends the caller's session. Works with an expired access token, and again and again.
@@ -132,40 +110,9 @@ async fn logout(
     headers: HeaderMap,
     MaybeBody(request): MaybeBody<RefreshRequest>,
 ) -> Result<(SetCookies, Json<Said>)> {
-    let now = app.now();
-    if let Some((session, needs_csrf)) = named_session(&app, &headers, &request, now)? {
-        if needs_csrf {
-            csrf::check_token(&app, &method, &headers, &session.to_string())?;
-        }
-        sessions::log_out(&app, session, &client, now).await?;
-    }
+    let token = request.refresh_token.as_deref();
+    sessions::sign_out(&app, &client, &method, &headers, token).await?;
     Ok((clear_cookies(&app), Json(Said { message: "Signed out." })))
-}
-
-/// The session that a logout is about, and whether a cookie named it: from the body, the header, or a cookie.
-fn named_session(
-    app: &App,
-    headers: &HeaderMap,
-    request: &RefreshRequest,
-    now: Timestamp,
-) -> Result<Option<(SessionId, bool)>> {
-    let of_refresh = |token: &str| {
-        let token = RefreshToken::parse(token, &app.secrets.refresh);
-        token.map(|token| SessionId(uuid::Uuid::from_bytes(token.session)))
-    };
-    let of_access =
-        |token: &str| access::verify_ignoring_expiry(app, token, now).ok().map(|named| named.session);
-    if let Some(token) = &request.refresh_token {
-        return Ok(of_refresh(token).map(|session| (session, false)));
-    }
-    if let Some(session) = bearer(headers)?.and_then(of_access) {
-        return Ok(Some((session, false)));
-    }
-    if let Some(session) = app.cookies.read(headers, Cookie::Refresh)?.and_then(of_refresh) {
-        return Ok(Some((session, true)));
-    }
-    let access = credential(app, headers).ok().and_then(|(token, _)| of_access(token));
-    Ok(access.map(|session| (session, true)))
 }
 
 /// Ends all sessions of the caller.
@@ -232,6 +179,6 @@ async fn end_one(
 #[utoipa::path(get, path = "/api/v1/csrf", tag = "sessions", security(("bearer" = [])), responses(
     (status = 200, body = CsrfToken), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
 async fn csrf_token(State(app): State<App>, current: Current) -> (SetCookies, Json<CsrfToken>) {
-    let (cookie, csrf_token) = super::deliver::csrf_cookie(&app, &current.session, app.now());
+    let (cookie, csrf_token) = csrf_cookie(&app, &current.session, app.now());
     (cookie, Json(CsrfToken { csrf_token }))
 }

@@ -12,6 +12,12 @@ use hallpass_crypto::csrf;
 use hallpass_crypto::digest::equal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What browsers send with a call that nobody has asked for yet.
+const SPECULATIVE: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 const CSRF_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-csrf-token"),
     HeaderName::from_static("x-xsrf-token"),
@@ -54,6 +60,24 @@ pub fn check_origin(app: &Inner, headers: &HeaderMap) -> Result<()> {
         (None, Some(_)) => false,
     };
     if allowed { Ok(()) } else { Err(Error::new(Code::OriginNotAllowed)) }
+}
+
+/// For routes that change something on GET, as those of replaced systems do: the user means the call, and no browser makes it ahead of
+/// what the user may want (`Sec-Purpose`, and what came before it).
+///
+/// # Errors
+/// [`Code::BadRequest`].
+pub fn check_not_speculative(headers: &HeaderMap) -> Result<()> {
+    if SPECULATIVE.iter().any(|name| headers.contains_key(name)) {
+        let text = "This call was made ahead of a wish. Nothing was changed.";
+        return Err(Error::new(Code::BadRequest).with_detail(text));
+    }
+    Ok(())
+}
+
+/// Whether a call brings a CSRF token at all.
+pub fn has_token(headers: &HeaderMap) -> bool {
+    CSRF_HEADERS.iter().any(|name| headers.contains_key(name))
 }
 
 /// [`check_origin`] as an extractor: put before the body, so that a foreign page learns nothing from validation.

@@ -1,7 +1,7 @@
 //! The one layer around every answer: request id, time limit, problem bodies, security headers, log line, metrics.
 //! One layer and not six, because each costs every request.
 use crate::app::App;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, OtherBody};
 use crate::telemetry::RequestLabels;
 use crate::web::client::{ClientAddress, RequestId};
 use axum::body::Body;
@@ -44,7 +44,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     };
     let error = response.extensions_mut().remove::<Error>();
     if let Some(error) = &error {
-        *response.body_mut() = Body::from(error.render(&id));
+        let other = response.extensions_mut().remove::<OtherBody>();
+        let body = other.map_or_else(|| error.render(&id), |other| other.render(&id));
+        *response.body_mut() = Body::from(body);
     }
     finish_headers(&app, &id, response.headers_mut());
     let seconds = started.elapsed().as_secs_f64();

@@ -4,7 +4,8 @@ mod reauthenticate;
 mod signin;
 mod signup;
 
-pub(super) use signin::{attempt_cookie, over};
+pub use signin::{FinishRequest, LoginRequest, WantedBody, attempt_cookie, over, wanted_body};
+pub use signup::{RegisterRequest, registration_cookie};
 
 use super::settings::{self, PublicSettings};
 use crate::app::App;

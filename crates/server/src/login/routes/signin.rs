@@ -8,6 +8,7 @@ use crate::login::admit::{Admitted, Wanted};
 use crate::login::passkey::Answered;
 use crate::login::password::{SignIn, sign_in};
 use crate::login::passwordless::{self, ByMail};
+use crate::login::resend;
 use crate::login::second::{self, Finish, Given, Method};
 use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
@@ -97,7 +98,8 @@ pub(super) fn answer(
     }
 }
 
-fn wanted_body(wanted: &Wanted) -> WantedBody {
+/// What is missing, as clients are told.
+pub fn wanted_body(wanted: &Wanted) -> WantedBody {
     WantedBody {
         status: if wanted.enrolment { "enrolment_required" } else { "second_factor_required" },
         attempt: wanted.attempt.expose(),
@@ -107,7 +109,7 @@ fn wanted_body(wanted: &Wanted) -> WantedBody {
 }
 
 /// Removes the cookie of an attempt that has served.
-pub(in crate::login) fn over(app: &App, admitted: &Admitted) -> SetCookies {
+pub fn over(app: &App, admitted: &Admitted) -> SetCookies {
     let mut cookies = SetCookies::default();
     if matches!(admitted, Admitted::SignedIn(_)) {
         cookies.add(app.cookies.clear(Cookie::Attempt));
@@ -116,7 +118,7 @@ pub(in crate::login) fn over(app: &App, admitted: &Admitted) -> SetCookies {
 }
 
 /// The cookie that names an attempt.
-pub(in crate::login) fn attempt_cookie(app: &App, attempt: &Opaque, life: Duration) -> SetCookies {
+pub fn attempt_cookie(app: &App, attempt: &Opaque, life: Duration) -> SetCookies {
     let mut cookies = SetCookies::default();
     cookies.add(app.cookies.set(Cookie::Attempt, &attempt.expose(), life));
     cookies
@@ -140,12 +142,25 @@ pub struct LoginRequest {
 
 impl FromFields for LoginRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Self::with_default(fields, Delivery::Cookie)
+    }
+}
+
+impl LoginRequest {
+    /// Reads, where tokens travel in this way unless the client says otherwise.
+    pub fn with_default(fields: &mut Fields, delivery: Delivery) -> Option<Self> {
         let identifier = fields.first_of(&["email", "identifier", "username"], EMAIL_MAX);
         let password = fields.password("password");
-        let token_delivery = Delivery::from_fields(fields);
+        let token_delivery = Delivery::from_fields_or(fields, delivery);
         let device_name = fields.optional_text("deviceName", 100);
         let (identifier, password) = (identifier?, password?);
         Some(Self { identifier, password, token_delivery: token_delivery?, device_name })
+    }
+
+    /// What is asked for.
+    pub fn into_wish(self) -> SignIn {
+        let Self { identifier, password, token_delivery: delivery, device_name } = self;
+        SignIn { identifier, password, delivery, device_name }
     }
 }
 
@@ -159,8 +174,7 @@ async fn login(
     _: OwnOrigin,
     Body(request): Body<LoginRequest>,
 ) -> Result<(SetCookies, Json<SignInBody>)> {
-    let LoginRequest { identifier, password, token_delivery: delivery, device_name, .. } = request;
-    let admitted = sign_in(&app, &client, SignIn { identifier, password, delivery, device_name }).await?;
+    let admitted = sign_in(&app, &client, request.into_wish()).await?;
     Ok(answer(&app, "Signed in.", &admitted))
 }
 
@@ -258,6 +272,22 @@ impl FromFields for FinishRequest {
     }
 }
 
+impl FinishRequest {
+    /// What is asked for, about the attempt of the body or of the cookie.
+    ///
+    /// # Errors
+    /// [`Code::InvalidAttempt`].
+    pub fn into_wish(self, app: &App, headers: &HeaderMap) -> Result<Finish> {
+        let Self { otp, passkey, ceremony, attempt, email, method, remember_device } = self;
+        let attempt = named(app, headers, attempt)?;
+        let given = match (passkey, ceremony) {
+            (Some(credential), Some(ceremony)) => Given::Passkey(Answered { ceremony, credential }),
+            _ => Given::Typed(otp.unwrap_or_default(), method),
+        };
+        Ok(Finish { attempt, email, given, remember_device })
+    }
+}
+
 /// The attempt that a call is about: from the body, or from the cookie.
 pub(super) fn named(app: &App, headers: &HeaderMap, sent: Option<String>) -> Result<String> {
     let cookie = app.cookies.read(headers, Cookie::Attempt)?.map(str::to_owned);
@@ -275,13 +305,7 @@ async fn finish(
     headers: HeaderMap,
     Body(request): Body<FinishRequest>,
 ) -> Result<(SetCookies, Json<SignInBody>)> {
-    let FinishRequest { otp, passkey, ceremony, attempt, email, method, remember_device } = request;
-    let attempt = named(&app, &headers, attempt)?;
-    let given = match (passkey, ceremony) {
-        (Some(credential), Some(ceremony)) => Given::Passkey(Answered { ceremony, credential }),
-        _ => Given::Typed(otp.unwrap_or_default(), method),
-    };
-    let admitted = second::finish(&app, &client, &Finish { attempt, email, given, remember_device }).await?;
+    let admitted = second::finish(&app, &client, &request.into_wish(&app, &headers)?).await?;
     let (cookies, body) = answer(&app, "Signed in.", &admitted);
     Ok((over(&app, &admitted).and(cookies), body))
 }
@@ -311,7 +335,7 @@ async fn resend_code(
     MaybeBody(request): MaybeBody<AttemptRequest>,
 ) -> Result<(StatusCode, Json<Said>)> {
     let attempt = named(&app, &headers, request.attempt)?;
-    second::resend(&app, &client, &attempt).await?;
+    resend::resend(&app, &client, &attempt).await?;
     Ok((
         StatusCode::ACCEPTED,
         Json(Said { message: "If there is something to confirm, another code is on its way." }),

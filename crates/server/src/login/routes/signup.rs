@@ -51,11 +51,18 @@ pub struct RegisterRequest {
 
 impl FromFields for RegisterRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Self::with_default(fields, Delivery::Cookie)
+    }
+}
+
+impl RegisterRequest {
+    /// Reads, where tokens travel in this way unless the client says otherwise.
+    pub fn with_default(fields: &mut Fields, delivery: Delivery) -> Option<Self> {
         let email = fields.email("email");
         let password = fields.password("password");
         let username = fields.optional_username("username");
         let name = fields.optional_text("name", 100);
-        let token_delivery = Delivery::from_fields(fields);
+        let token_delivery = Delivery::from_fields_or(fields, delivery);
         let device_name = fields.optional_text("deviceName", 100);
         Some(Self {
             email: email?,
@@ -65,6 +72,18 @@ impl FromFields for RegisterRequest {
             token_delivery: token_delivery?,
             device_name,
         })
+    }
+
+    /// What is asked for.
+    pub fn into_wish(self) -> SignUp {
+        SignUp {
+            email: self.email,
+            password: self.password,
+            username: self.username,
+            name: self.name,
+            delivery: self.token_delivery,
+            device_name: self.device_name,
+        }
     }
 }
 
@@ -89,15 +108,7 @@ async fn register(
     _: OwnOrigin,
     Body(request): Body<RegisterRequest>,
 ) -> Result<Response> {
-    let wish = SignUp {
-        email: request.email,
-        password: request.password,
-        username: request.username,
-        name: request.name,
-        delivery: request.token_delivery,
-        device_name: request.device_name,
-    };
-    match signup::register(&app, &client, wish).await? {
+    match signup::register(&app, &client, request.into_wish()).await? {
         Registered::Pending(secret) => {
             let registration = secret.expose();
             let message = "Look into your mailbox: a mail tells how to go on.";
@@ -112,7 +123,8 @@ async fn register(
     }
 }
 
-fn registration_cookie(app: &App, secret: &Opaque) -> SetCookies {
+/// The cookie that shows at the proof of the mailbox that it is the client that registered.
+pub fn registration_cookie(app: &App, secret: &Opaque) -> SetCookies {
     let mut cookies = SetCookies::default();
     cookies.add(app.cookies.set(Cookie::Registration, &secret.expose(), app.config.codes.verify_link_ttl));
     cookies

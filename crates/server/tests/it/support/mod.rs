@@ -6,6 +6,7 @@ pub mod database;
 pub mod mmdb;
 pub mod named;
 pub mod postgres;
+pub mod receiver;
 pub mod security_key;
 pub mod served;
 pub mod smtp;
@@ -228,11 +229,11 @@ impl TestApp {
     /// Defines a role, as an operator does.
     pub async fn define_role(&self, name: &str, permissions: &[&str]) {
         let permissions = permissions.iter().map(ToString::to_string).collect();
-        let definition = roles::Definition { description: None, permissions };
+        let definition = roles::Definition { name: name.to_owned(), description: None, permissions };
         let (app, client) = (&self.app, hallpass::web::Client::local());
         let mut tx = app.db.begin().await.unwrap();
         let (by, expected) = (Authority::Operator, roles::Expected::Anything);
-        roles::define(app, &mut tx, by, &client, name, definition, expected).await.unwrap();
+        roles::define(app, &mut tx, by, &client, definition, expected).await.unwrap();
         tx.commit().await.unwrap();
     }
 
