@@ -37,6 +37,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/invitation.txt",
     "mail/impersonated.html",
     "mail/impersonated.txt",
+    "mail/email_changed.html",
+    "mail/email_changed.txt",
     "mail/new_device.html",
     "mail/new_device.txt",
     "mail/passkey_added.html",

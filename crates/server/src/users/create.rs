@@ -55,7 +55,9 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
     if !new.roles.is_empty() {
         roles::note_members(tx, id, &names).await?;
     }
-    Ok(store::find(tx, id).await?)
+    let Some(user) = store::find(tx, id).await? else { return Ok(None) };
+    store::put_terms(tx, id, &user.terms()).await?;
+    Ok(Some(user))
 }
 
 async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {
