@@ -36,3 +36,5 @@ pub mod strength;
 pub mod ticket;
 /// Time-based one-time passwords of authenticator apps.
 pub mod totp;
+/// Signatures of webhooks (Standard Webhooks).
+pub mod webhook;

@@ -1,4 +1,5 @@
 //! What every verb gets: settings, storage, time, randomness, keys. Built once, cloned cheaply.
+use crate::breaker::Breaker;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::cookies::CookieNames;
@@ -9,12 +10,14 @@ use crate::gates::Gates;
 use crate::geoip::Places;
 use crate::hashing::Hashing;
 use crate::ids::Sequence;
+use crate::outgoing::Outgoing;
 use crate::presence::Presence;
 use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::recall::Recall;
 use crate::redis::Redis;
 use crate::signing::Signing;
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 use crate::templates::Templates;
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
@@ -64,6 +67,15 @@ impl Secrets {
     }
 }
 
+/// One for each hook.
+#[derive(Default)]
+pub struct Breakers {
+    /// Of `hooks.before_register`.
+    pub before_register: Breaker,
+    /// Of `hooks.before_login`.
+    pub before_login: Breaker,
+}
+
 /// See the module's doc.
 pub struct Inner {
     /// Settings, validated.
@@ -104,6 +116,14 @@ pub struct Inner {
     pub proxies: Proxies,
     /// Wakes the mail worker.
     pub outbox_wake: Notify,
+    /// Calls to other people's servers.
+    pub outgoing: Outgoing,
+    /// How hooks are doing.
+    pub breakers: Breakers,
+    /// Who wants to be told what.
+    pub subscriptions: Subscriptions,
+    /// Wakes the worker of the webhooks.
+    pub webhooks_wake: Arc<Notify>,
     /// `server.public_url`, settled.
     pub public_url: String,
     /// `sessions.audience`, settled.
@@ -152,6 +172,7 @@ impl App {
             audience: config.audience(),
             cookies: CookieNames::new(config.https()).for_profile(&config.compat),
             proxies: Proxies::new(&config.server),
+            outgoing: Outgoing::new(&config),
             secrets: Secrets::new(&ring),
             config,
             db,
@@ -169,6 +190,9 @@ impl App {
             places,
             feed: Arc::default(),
             outbox_wake: Notify::new(),
+            breakers: Breakers::default(),
+            subscriptions: Subscriptions::default(),
+            webhooks_wake: Arc::default(),
             ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),

@@ -13,6 +13,7 @@ use crate::passkeys;
 use crate::revocations;
 use crate::sessions;
 use crate::web::Client;
+use crate::webhooks;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {
     Ok(())
 }
 
-/// Seals the secrets of authenticator apps anew that were sealed under a former secret key, page by page, and signs the ends
+/// Seals the secrets of authenticator apps and webhooks anew that were sealed under a former secret key, page by page, and signs the ends
 /// of the audit log's chains.
 pub async fn reseal(app: &App) -> Result<()> {
     let mut cursor = Some(String::new());
@@ -77,6 +78,7 @@ pub async fn reseal(app: &App) -> Result<()> {
         cursor = factors::reseal(app, &mut tx, &after).await?;
         tx.commit().await?;
     }
+    webhooks::reseal(app).await?;
     audit::sign_ends_anew(app).await
 }
 
@@ -95,7 +97,8 @@ pub async fn purge_once(app: &App) -> Result<()> {
             + mail::purge(&mut tx, before).await?
             + passkeys::purge(&mut tx, before).await?
             + sessions::purge(&mut tx, before).await?
-            + revocations::purge(app, &mut tx, now).await?;
+            + revocations::purge(app, &mut tx, now).await?
+            + webhooks::purge(app, &mut tx, now).await?;
         tx.commit().await?;
         sum += removed;
         if removed == 0 {

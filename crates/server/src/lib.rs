@@ -4,6 +4,7 @@
 
 // ── platform: machinery and shared words; knows no feature
 pub mod app;
+pub mod breaker;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod geoip;
 pub mod hashing;
 pub mod ids;
 pub mod names;
+pub mod outgoing;
 pub mod presence;
 pub mod proxies;
 pub mod random;
@@ -24,6 +26,7 @@ pub mod recall;
 pub mod redis;
 pub mod secret_key;
 pub mod signing;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod templates;
 pub mod web;
@@ -31,6 +34,7 @@ pub mod web;
 // ── ground: every feature may use these
 pub mod audit;
 pub mod devices;
+pub mod events;
 pub mod keys;
 pub mod limits;
 pub mod mail;
@@ -42,11 +46,13 @@ pub mod users;
 pub mod codes;
 pub mod emails;
 pub mod factors;
+pub mod hooks;
 pub mod known_devices;
 pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
+pub mod webhooks;
 
 // ── flows: put features together
 pub mod account;

@@ -1,6 +1,6 @@
 //! Listening and serving: connections with time limits, and a stop that finishes what is in flight.
 use crate::app::App;
-use crate::{housekeeping, mail, proxy_protocol, router};
+use crate::{housekeeping, mail, proxy_protocol, router, webhooks};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -27,6 +27,7 @@ const HEAD_LIMIT: usize = 32 * 1024;
 pub async fn serve(app: App, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let background = [
         tokio::spawn(mail::worker::run(app.clone(), stop.clone())),
+        tokio::spawn(webhooks::worker::run(app.clone(), stop.clone())),
         tokio::spawn(housekeeping::run(app.clone(), stop.clone())),
         tokio::spawn({
             let (db, stop) = (app.db.clone(), stop.clone());

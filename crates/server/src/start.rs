@@ -11,6 +11,7 @@ use crate::mail;
 use crate::random::Random;
 use crate::secret_key;
 use crate::templates::Templates;
+use crate::webhooks;
 use std::sync::Arc;
 
 /// Why a start failed, for the operator: each line says what to do.
@@ -60,6 +61,7 @@ pub async fn start(
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
     keys::maintain(&app).await.map_err(StartError::one)?;
+    webhooks::refresh(&app).await.map_err(StartError::one)?;
     Ok(app)
 }
 
@@ -91,6 +93,8 @@ pub async fn open_existing(
     let app = open(config, clock, random, false, Places::default()).await?;
     refuse_pending(&app).await?;
     check_key(&app, key_is_new).await?;
+    // What a command does is told as well.
+    webhooks::refresh(&app).await.map_err(StartError::one)?;
     Ok(app)
 }
 

@@ -42,6 +42,12 @@ pub struct Metrics {
     pub service_calls: Family<Outcome, Counter>,
     /// Mails by outcome: sent, retried, given_up.
     pub mails: Family<Outcome, Counter>,
+    /// Calls of hooks by outcome: allowed, refused, failed.
+    pub hooks: Family<Outcome, Counter>,
+    /// Attempts at webhooks by outcome: delivered, retried, dead.
+    pub webhooks: Family<Outcome, Counter>,
+    /// Webhooks that wait for delivery, up to the limit of each endpoint.
+    pub webhooks_waiting: Gauge,
     /// Counts that the database kept because Redis did not answer.
     pub limits_fallbacks: Counter,
     /// 1 while announcements of other nodes arrive.
@@ -65,6 +71,9 @@ impl Default for Metrics {
             refreshes: Family::default(),
             service_calls: Family::default(),
             mails: Family::default(),
+            hooks: Family::default(),
+            webhooks: Family::default(),
+            webhooks_waiting: Gauge::default(),
             limits_fallbacks: Counter::default(),
             announcements: Gauge::default(),
             hash_queue: Gauge::default(),
@@ -86,6 +95,10 @@ impl Metrics {
         registry.register("logins", "Sign-ins by outcome", self.logins.clone());
         registry.register("refreshes", "Refreshes by outcome", self.refreshes.clone());
         registry.register("mails", "Mails by outcome", self.mails.clone());
+        registry.register("hooks", "Calls of hooks by outcome", self.hooks.clone());
+        registry.register("webhooks", "Attempts at webhooks by outcome", self.webhooks.clone());
+        let text = "Webhooks that wait for delivery, up to the limit of each endpoint";
+        registry.register("webhooks_waiting", text, self.webhooks_waiting.clone());
         let text = "Counts that the database kept because Redis did not answer";
         registry.register("limits_fallbacks", text, self.limits_fallbacks.clone());
         let text = "1 while announcements of other nodes arrive, 0 while every check asks the database";

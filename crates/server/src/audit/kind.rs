@@ -121,6 +121,20 @@ pub enum Kind {
     AuditAnchored,
     /// The database came here from an embedded one.
     DatabaseMoved,
+    /// An endpoint of a webhook was set up.
+    WebhookCreated,
+    /// An endpoint got another secret; the former one serves for a while.
+    WebhookSecretRotated,
+    /// An endpoint is told again what happens.
+    WebhookEnabled,
+    /// An endpoint is told nothing any more, by an operator, or because it failed for days or said that it is gone.
+    WebhookDisabled,
+    /// An endpoint was removed with all that waited for it.
+    WebhookDeleted,
+    /// An operator had something told once more.
+    WebhookReplayed,
+    /// So much waits for an endpoint that further events are left out.
+    WebhookFull,
     /// Accounts came from elsewhere: one part of an import, in the transaction that made them.
     UsersImported,
     /// All accounts were taken out, with their credentials.
@@ -129,7 +143,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 68] = [
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -189,6 +203,13 @@ impl Kind {
         Self::AuditExported,
         Self::AuditAnchored,
         Self::DatabaseMoved,
+        Self::WebhookCreated,
+        Self::WebhookSecretRotated,
+        Self::WebhookEnabled,
+        Self::WebhookDisabled,
+        Self::WebhookDeleted,
+        Self::WebhookReplayed,
+        Self::WebhookFull,
         Self::UsersImported,
         Self::UsersExported,
     ];
@@ -256,6 +277,13 @@ impl Kind {
             Self::AuditExported => "audit_exported",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
+            Self::WebhookCreated => "webhook_created",
+            Self::WebhookSecretRotated => "webhook_secret_rotated",
+            Self::WebhookEnabled => "webhook_enabled",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::WebhookReplayed => "webhook_replayed",
+            Self::WebhookFull => "webhook_full",
             Self::UsersImported => "users_imported",
             Self::UsersExported => "users_exported",
         }

@@ -8,6 +8,7 @@ mod anchor;
 mod chain;
 mod kind;
 mod store;
+mod told;
 mod verify;
 
 pub use anchor::Anchor;
@@ -18,6 +19,7 @@ use crate::app::{App, Inner};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Statements, Tx};
 use crate::error::Result;
+use crate::events;
 use crate::geoip::Place;
 use crate::ids::{RowId, SessionId, UserId};
 use crate::web::Client;
@@ -75,8 +77,13 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Has an event written by the commit of the caller's transaction, as the next link of its chain.
+/// Has an event written by the commit of the caller's transaction, as the next link of its chain, and told to the systems that
+/// want to hear of it.
 pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
+    if let Some(what) = told::told_as(event.kind) {
+        let (user, session) = (event.user, event.session.filter(|_| told::is_about_session(what)));
+        events::note(app, tx, events::Event { what, user, session, reason: None }, now);
+    }
     let identifier =
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
     let user = event.user.map(|id| id.to_string());

@@ -20,6 +20,7 @@ mod servers;
 mod service_key;
 mod sessions;
 mod user;
+mod webhook;
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -79,6 +80,7 @@ enum Command {
     Keys(keys::KeysCommand),
     Role(role::RoleCommand),
     ServiceKey(service_key::ServiceKeyCommand),
+    Webhook(webhook::WebhookCommand),
     Audit(audit::AuditCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -141,6 +143,7 @@ fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
         Command::Keys(command) => command.run(common),
         Command::Role(command) => command.run(common),
         Command::ServiceKey(command) => command.run(common),
+        Command::Webhook(command) => command.run(common),
         Command::Audit(command) => command.run(common),
         Command::Backup(command) => command.run(common),
         Command::Restore(command) => command.run(common),

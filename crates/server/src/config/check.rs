@@ -2,7 +2,7 @@
 use super::forward_auth;
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, compat, parse_network,
-    passkeys,
+    passkeys, webhooks,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     limits(config, &mut problems);
     login(config, &mut problems);
     compat::check(config, &mut problems);
+    webhooks::check(config, &mut problems);
     forward_auth::check(&config.forward_auth, &mut problems);
     problems
 }
@@ -327,5 +328,6 @@ pub fn check_production(config: &Config) -> Vec<ConfigError> {
             "is needed in production, for example smtps://user:password@host:465 (HALLPASS_SMTP_URL)",
         ));
     }
+    webhooks::check_production(config, &mut problems);
     problems
 }

@@ -52,13 +52,14 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     "server.allowed_origins",
     "server.trusted_proxies",
     "keys.previous_secret_keys",
     "passwords.context_words",
     "passkeys.origins",
     "factors.required_roles",
+    "webhooks.allow_private",
 ];
 
 /// Reads and validates. Returns the settings and sentences to say at start.

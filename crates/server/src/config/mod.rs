@@ -12,6 +12,7 @@ mod reference;
 mod sections;
 mod server;
 mod values;
+mod webhooks;
 
 pub use check::check_production;
 pub use compat::Compat;
@@ -25,6 +26,7 @@ pub use reference::reference;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
+pub use webhooks::{Hooks, OnFailure, Webhooks, check_url};
 
 use crate::clock::Clock;
 use crate::db::{self, Db, DbError, Options};
@@ -75,6 +77,10 @@ pub struct Config {
     pub limits: Limits,
     /// Route profiles, for front ends that were written against one of the systems that Hallpass replaces; see `docs/migrating.md`.
     pub compat: Compat,
+    /// Other systems that are told what happens (`docs/webhooks.md`).
+    pub webhooks: Webhooks,
+    /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
+    pub hooks: Hooks,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

@@ -3,6 +3,7 @@ use super::{DbError, Engine, Inner, Result, Row, Statements, Value, postgres, sq
 use crate::bus::Notice;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 pub(super) enum Job {
     Sqlite(writer::Job),
@@ -18,11 +19,12 @@ pub struct Tx {
     db: Arc<Inner>,
     notices: Vec<Notice>,
     last: Vec<(&'static str, Last)>,
+    wakes: Vec<Arc<Notify>>,
 }
 
 impl Tx {
     pub(super) fn new(job: Job, db: Arc<Inner>) -> Self {
-        Self { job, db, notices: Vec::new(), last: Vec::new() }
+        Self { job, db, notices: Vec::new(), last: Vec::new(), wakes: Vec::new() }
     }
 
     /// Has something written as the last of the transaction, by its commit, in the order of `row`. For rows that many
@@ -64,7 +66,17 @@ impl Tx {
         if !self.notices.is_empty() {
             self.db.bus.hear(&self.notices);
         }
+        if result.is_ok() {
+            self.wakes.iter().for_each(|waiting| waiting.notify_one());
+        }
         result
+    }
+
+    /// Wakes somebody once the change is durable.
+    pub fn then_wake(&mut self, waiting: &Arc<Notify>) {
+        if !self.wakes.iter().any(|known| Arc::ptr_eq(known, waiting)) {
+            self.wakes.push(Arc::clone(waiting));
+        }
     }
 
     /// As [`Tx::commit`] without waiting for the disk: for what may be lost in a power cut, such as counts.

@@ -41,6 +41,8 @@ pub enum Code {
     OriginNotAllowed,
     /// The action needs a fresh proof of identity.
     ReauthenticationRequired,
+    /// A system that is asked before registrations or sign-ins says no; `reason` may have its code.
+    RefusedByHook,
     /// The mailbox has to be proven first.
     EmailNotVerified,
     /// No such thing.
@@ -87,13 +89,15 @@ pub enum Code {
     Internal,
     /// The password queue is full.
     Busy,
+    /// A system that has to be asked first does not answer.
+    HookFailed,
     /// The database cannot take the write now.
     Unavailable,
 }
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -113,6 +117,7 @@ impl Code {
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
+        Self::RefusedByHook,
         Self::EmailNotVerified,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -136,6 +141,7 @@ impl Code {
         Self::RateLimited,
         Self::Internal,
         Self::Busy,
+        Self::HookFailed,
         Self::Unavailable,
     ];
 
@@ -162,6 +168,7 @@ impl Code {
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),
+            Self::RefusedByHook => (403, "refused_by_hook", "This is not allowed here. Ask the operator of the service."),
             Self::EmailNotVerified => (403, "email_not_verified", "Confirm your e-mail address first."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This path does not take this method; see the Allow header."),
@@ -185,6 +192,7 @@ impl Code {
             Self::RateLimited => (429, "rate_limited", "Too many requests. Wait as long as Retry-After says."),
             Self::Internal => (500, "internal", "Something went wrong on our side. The request id finds it in the log."),
             Self::Busy => (503, "busy", "Too many sign-ins at this moment. Try again as Retry-After says."),
+            Self::HookFailed => (503, "hook_failed", "A check that comes first cannot be made now. Nothing was changed. Try again as Retry-After says."),
             Self::Unavailable => (503, "unavailable", "The service cannot store this now. Nothing was changed. Try again as Retry-After says."),
         }
     }

@@ -43,6 +43,9 @@ pub struct Problem {
     /// What would do as a proof, for `reauthentication_required`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<&'static str>,
+    /// The code that the hook gave, for `refused_by_hook`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The id under which the log has this request.
     pub request_id: String,
 }
@@ -59,6 +62,8 @@ struct Challenge {
     text: Cow<'static, str>,
     /// What would do as a proof.
     methods: Vec<&'static str>,
+    /// Why, in somebody else's code.
+    reason: Option<String>,
 }
 
 /// What a verb or handler fails with.
@@ -85,7 +90,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with the code's own sentence.
     pub fn new(code: Code) -> Self {
-        let retry_after = matches!(code, Code::Busy | Code::Unavailable).then_some(1);
+        let retry_after = matches!(code, Code::Busy | Code::Unavailable | Code::HookFailed).then_some(1);
         Self {
             code,
             detail: None,
@@ -156,6 +161,13 @@ impl Error {
         self
     }
 
+    /// Somebody else's code for the reason.
+    #[must_use]
+    pub fn with_reason(mut self, reason: String) -> Self {
+        self.challenge.get_or_insert_default().reason = Some(reason);
+        self
+    }
+
     /// The private cause, for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -184,6 +196,7 @@ impl Error {
             code: code.to_owned(),
             errors: self.fields.clone(),
             methods: self.challenge.as_ref().map(|challenge| challenge.methods.clone()).unwrap_or_default(),
+            reason: self.challenge.as_ref().and_then(|challenge| challenge.reason.clone()),
             // Filled in by the request-id layer, which is the one place that knows it.
             request_id: String::new(),
         }

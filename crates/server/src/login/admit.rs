@@ -1,6 +1,7 @@
 //! The one place that lets somebody in. Every way in brings here what it has proven; either a session begins, or an attempt that
 //! tells what is missing.
 use super::attempt::{self, Opening};
+use super::consent::{Consent, Question, Verdict};
 use super::policy::{self, Device, Facts, Needs, Strength};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
@@ -10,6 +11,7 @@ use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::factors;
+use crate::hooks;
 use crate::known_devices;
 use crate::mail::{self, Message};
 use crate::sessions::{self, Delivery, EMAIL_OTP, Issued, Start, amr, device};
@@ -37,6 +39,8 @@ pub(super) struct Proven<'a> {
     pub(super) device_name: Option<&'a str>,
     /// Failures before this.
     pub(super) failures: u32,
+    /// The word of the hook, once it was asked for.
+    pub(super) consent: Option<&'a Consent>,
 }
 
 /// What came of it.
@@ -82,25 +86,26 @@ pub(super) fn count(app: &App, result: Result<Admitted>) -> Result<Admitted> {
     result
 }
 
-/// Begins the session, or an attempt. Nothing when the account was closed, or its password, factors or roles changed meanwhile, or
-/// the trust of its device ended; then the caller drops the transaction.
+/// Begins the session, or an attempt. When the account was closed, or its password, factors or roles changed meanwhile, or
+/// the trust of its device ended, or when the hook has to be asked first, the caller drops the transaction.
 ///
 /// # Errors
 /// [`Code::SessionLimitReached`], [`Code::RateLimited`] for mailed codes.
-pub(super) async fn admit(
-    app: &App,
-    tx: &mut Tx,
-    proven: &Proven<'_>,
-    now: Timestamp,
-) -> Result<Option<Admitted>> {
+pub(super) async fn admit(app: &App, tx: &mut Tx, proven: &Proven<'_>, now: Timestamp) -> Result<Verdict> {
     let facts = facts(app, tx, proven, now).await?;
-    match policy::missing(facts) {
-        None => {
-            begin_session(app, tx, proven, facts.device == Device::Trusted && facts.asks_for_factor(), now)
-                .await
-        }
-        Some(needs) => want(app, tx, proven, needs, now).await.map(|wanted| Some(Admitted::Wanted(wanted))),
+    if let Some(needs) = policy::missing(facts) {
+        return Ok(Verdict::Admitted(Admitted::Wanted(want(app, tx, proven, needs, now).await?)));
     }
+    if hooks::asks_before_login(app) {
+        match proven.consent {
+            None => return Ok(Verdict::Ask(Question::new(proven.user, proven.amr, proven.device_name))),
+            Some(consent) if !consent.covers(proven.user, proven.amr) => return Ok(Verdict::Changed),
+            Some(_) => {}
+        }
+    }
+    let by_trust = facts.device == Device::Trusted && facts.asks_for_factor();
+    let begun = begin_session(app, tx, proven, by_trust, now).await?;
+    Ok(begun.map_or(Verdict::Changed, Verdict::Admitted))
 }
 
 async fn facts(app: &App, tx: &mut Tx, proven: &Proven<'_>, now: Timestamp) -> Result<Facts> {

@@ -5,6 +5,7 @@
 //! either the session or an `attempt` that waits for it.
 mod admit;
 mod attempt;
+mod consent;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -12,6 +13,7 @@ mod password;
 mod passwordless;
 mod policy;
 mod reauthenticate;
+mod resend;
 mod routes;
 mod second;
 mod settings;

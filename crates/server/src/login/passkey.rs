@@ -2,6 +2,7 @@
 //! be or know what opens it.
 use super::admit::{Admitted, Proven, admit, count};
 use super::attempt;
+use super::consent::{self, Consent, Verdict};
 use super::policy::Needs;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
@@ -77,7 +78,14 @@ pub async fn sign_in(app: &App, client: &Client, request: ByPasskey) -> Result<A
 
 async fn try_sign_in(app: &App, client: &Client, request: ByPasskey) -> Result<Admitted> {
     let reservation = reserve(app, client).await?;
-    match decide(app, client, request).await {
+    let mut decided = decide(app, client, &request, None).await;
+    if let Ok(Some(Verdict::Ask(question))) = &decided {
+        let word = consent::ask(app, client, question).await;
+        decided = decide(app, client, &request, Some(&word)).await;
+    }
+    let decided = decided
+        .and_then(|verdict| verdict.map(|verdict| verdict.admitted(Code::InvalidCredentials)).transpose());
+    match decided {
         Ok(Some(admitted)) => {
             reservation.succeeded(app).await;
             Ok(admitted)
@@ -104,10 +112,15 @@ async fn reserve(app: &App, client: &Client) -> Result<Reservation> {
     }
 }
 
-/// Nothing when the proof is refused; the event says why.
-async fn decide(app: &App, client: &Client, request: ByPasskey) -> Result<Option<Admitted>> {
-    let Answered { ceremony, credential } = request.answered;
-    let checked = passkeys::check_assertion(app, Bound::SignIn, None, &ceremony, credential).await?;
+/// Nothing when the proof is refused; the event says why. `word` is what the hook said, once it was asked.
+async fn decide(
+    app: &App,
+    client: &Client,
+    request: &ByPasskey,
+    word: Option<&Result<Consent>>,
+) -> Result<Option<Verdict>> {
+    let Answered { ceremony, credential } = &request.answered;
+    let checked = passkeys::check_assertion(app, Bound::SignIn, None, ceremony, credential.clone()).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let Some(asserted) = passkeys::accept(app, &mut tx, client, checked, now).await? else {
@@ -117,6 +130,11 @@ async fn decide(app: &App, client: &Client, request: ByPasskey) -> Result<Option
     let Some(Login { user, password_hash }) = users::find_credentials(&mut tx, asserted.user).await? else {
         return Ok(None);
     };
+    if let Some(Err(error)) = word {
+        // The passkey has served all the same, as below.
+        mail::commit(app, tx).await?;
+        return Err(error.clone());
+    }
     let methods = amr::with("", &asserted.methods());
     let proven = Proven {
         user: &user,
@@ -126,19 +144,25 @@ async fn decide(app: &App, client: &Client, request: ByPasskey) -> Result<Option
         delivery: request.delivery,
         device_name: request.device_name.as_deref(),
         failures: 0,
+        consent: word.and_then(|word| word.as_ref().ok()),
     };
-    let admitted = admit(app, &mut tx, &proven, now).await;
-    match &admitted {
-        Ok(Some(_)) => {}
-        Ok(None) => refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now),
+    let verdict = admit(app, &mut tx, &proven, now).await;
+    match &verdict {
+        Ok(Verdict::Admitted(_)) => {}
+        Ok(Verdict::Changed) => {
+            refused(app, &mut tx, client, &asserted, (Kind::LoginFailed, "disabled"), now);
+        }
         // The passkey has served all the same: its ceremony does not serve once more.
         Err(error) if error.code == Code::SessionLimitReached => {
             refused(app, &mut tx, client, &asserted, (Kind::LoginRefused, "session_limit"), now);
         }
-        Err(_) => return admitted,
+        Ok(Verdict::Ask(_)) | Err(_) => return verdict.map(Some),
     }
     mail::commit(app, tx).await?;
-    admitted
+    Ok(match verdict? {
+        Verdict::Changed => None,
+        other => Some(other),
+    })
 }
 
 fn refused(

@@ -1,9 +1,11 @@
 //! Signing in by password. Unknown, wrong, disabled and without a password look alike, in answer and in work.
 use super::admit::{Admitted, Proven, admit, count};
+use super::consent::{self, Consent, Question, Verdict};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::ids::UserId;
 use crate::limits::{self, Budget, Subject};
 use crate::mail;
 use crate::sessions::{Delivery, amr};
@@ -65,7 +67,7 @@ async fn try_sign_in(app: &App, client: &Client, request: SignIn) -> Result<Admi
             record_failure(app, client, Kind::LoginFailed, user.as_deref(), &identifier, reason).await?;
             Err(Error::new(Code::InvalidCredentials))
         }
-        Ok(Attempt::Changed) => Err(Error::new(Code::InvalidCredentials)),
+        Ok(Attempt::Changed | Attempt::Ask(_)) => Err(Error::new(Code::InvalidCredentials)),
         Err(error) => {
             reservation.cancelled(app).await;
             Err(error)
@@ -79,6 +81,8 @@ enum Attempt {
     Wrong(Option<Box<User>>, &'static str),
     /// The hash is not the verified one any more, or the account was disabled.
     Changed,
+    /// The hook has to be asked first.
+    Ask(Question),
 }
 
 async fn attempt(
@@ -106,30 +110,54 @@ async fn attempt(
     } else {
         None
     };
+    let right = Right { request, user: user.id, old_hash, better: better.as_deref(), failures };
+    match enter(app, client, &right, None).await? {
+        Attempt::Ask(question) => {
+            let consent = consent::ask(app, client, &question).await?;
+            enter(app, client, &right, Some(&consent)).await
+        }
+        other => Ok(other),
+    }
+}
+
+/// A password that was verified.
+struct Right<'a> {
+    request: &'a SignIn,
+    user: UserId,
+    old_hash: &'a String,
+    /// A hash of the same password after today's settings, if the old one is not.
+    better: Option<&'a str>,
+    failures: u32,
+}
+
+async fn enter(app: &App, client: &Client, right: &Right<'_>, consent: Option<&Consent>) -> Result<Attempt> {
+    let Right { request, user, old_hash, better, failures } = *right;
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    if let Some(better) = &better
-        && !users::upgrade_password(&mut tx, user.id, old_hash, better).await?
+    if let Some(better) = better
+        && !users::upgrade_password(&mut tx, user, old_hash, better).await?
     {
         return Ok(Attempt::Changed);
     }
     // Verifying takes a while, in which a second factor may have come.
-    let Some(user) = &users::find_in(&mut tx, user.id).await? else { return Ok(Attempt::Changed) };
+    let Some(user) = &users::find_in(&mut tx, user).await? else { return Ok(Attempt::Changed) };
     let proven = Proven {
         user,
-        password_hash: Some(better.as_ref().unwrap_or(old_hash)),
+        password_hash: Some(better.unwrap_or(old_hash)),
         client,
         amr: amr::PASSWORD,
         delivery: request.delivery,
         device_name: request.device_name.as_deref(),
         failures,
+        consent,
     };
     match admit(app, &mut tx, &proven, now).await {
-        Ok(Some(admitted)) => {
+        Ok(Verdict::Admitted(admitted)) => {
             mail::commit(app, tx).await?;
             Ok(Attempt::Right(admitted))
         }
-        Ok(None) => Ok(Attempt::Changed),
+        Ok(Verdict::Changed) => Ok(Attempt::Changed),
+        Ok(Verdict::Ask(question)) => Ok(Attempt::Ask(question)),
         Err(error) => {
             drop(tx);
             if error.code == Code::SessionLimitReached {

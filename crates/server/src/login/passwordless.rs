@@ -2,6 +2,7 @@
 //! get the same answer; only the mail differs.
 use super::admit::{Admitted, count};
 use super::attempt::{self, Opening};
+use super::consent::{self, Consent, Verdict};
 use super::policy::Needs;
 use super::second::{Step, go_on, identifier_hash, owner};
 use crate::app::App;
@@ -120,10 +121,17 @@ pub(super) async fn may_mail_on_device(
 /// # Errors
 /// [`Code::InvalidToken`], [`Code::SessionLimitReached`].
 pub async fn by_link(app: &App, client: &Client, token: &str) -> Result<Admitted> {
-    count(app, try_link(app, client, token).await)
+    let mut result = try_link(app, client, token, None).await;
+    if let Ok(Verdict::Ask(question)) = &result {
+        result = match consent::ask(app, client, question).await {
+            Ok(consent) => try_link(app, client, token, Some(&consent)).await,
+            Err(error) => Err(error),
+        };
+    }
+    count(app, result.and_then(|verdict| verdict.admitted(Code::InvalidToken)))
 }
 
-async fn try_link(app: &App, client: &Client, token: &str) -> Result<Admitted> {
+async fn try_link(app: &App, client: &Client, token: &str, consent: Option<&Consent>) -> Result<Verdict> {
     let now = app.now();
     let mut attempt = attempt::find_by_link(&app.db, token, now).await?;
     let invalid = |error: Error| match error.code {
@@ -138,6 +146,6 @@ async fn try_link(app: &App, client: &Client, token: &str) -> Result<Admitted> {
     let login = owner(app, &mut tx, &attempt).await.map_err(invalid)?;
     let login = login.ok_or_else(|| Error::new(Code::InvalidToken))?;
     attempt::take(&mut tx, &attempt).await.map_err(invalid)?;
-    let step = Step { methods: vec![amr::EMAIL], recovery_codes: None, remember_device: false };
+    let step = Step { methods: vec![amr::EMAIL], recovery_codes: None, remember_device: false, consent };
     go_on(app, tx, client, &attempt, (login.user, login.password_hash), step).await.map_err(invalid)
 }

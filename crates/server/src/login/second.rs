@@ -1,14 +1,13 @@
 //! The second step of a sign-in: what an attempt waits for is proven, or set up.
-use super::admit::{Admitted, Proven, admit, code_message, count};
+use super::admit::{Admitted, Proven, admit, count};
 use super::attempt::{self, Attempt};
+use super::consent::{self, Consent, Verdict};
 use super::mailbox;
 use super::passkey::Answered;
-use super::passwordless;
 use super::policy::Needs;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
-use crate::codes;
 use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
@@ -95,7 +94,14 @@ async fn finish_limited(app: &App, client: &Client, request: &Finish) -> Result<
             return Err(limited.error);
         }
     };
-    let result = try_finish(app, client, &attempt, request).await;
+    let mut result = try_finish(app, client, &attempt, request, None).await;
+    if let Ok(Verdict::Ask(question)) = &result {
+        result = match consent::ask(app, client, question).await {
+            Ok(consent) => try_finish(app, client, &attempt, request, Some(&consent)).await,
+            Err(error) => Err(error),
+        };
+    }
+    let result = result.and_then(|verdict| verdict.admitted(Code::InvalidAttempt));
     match &result {
         Ok(_) => reservation.succeeded(app).await,
         Err(error) if error.code == Code::InvalidCode => {}
@@ -104,7 +110,13 @@ async fn finish_limited(app: &App, client: &Client, request: &Finish) -> Result<
     result
 }
 
-async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Finish) -> Result<Admitted> {
+async fn try_finish(
+    app: &App,
+    client: &Client,
+    attempt: &Attempt,
+    request: &Finish,
+    consent: Option<&Consent>,
+) -> Result<Verdict> {
     let seen = look(app, attempt, request).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
@@ -121,7 +133,7 @@ async fn try_finish(app: &App, client: &Client, attempt: &Attempt, request: &Fin
     };
     let Some(Login { user, password_hash }) = login else { return Err(Error::new(Code::InvalidCode)) };
     attempt::take(&mut tx, &attempt).await?;
-    let step = Step { remember_device: request.remember_device, ..step };
+    let step = Step { remember_device: request.remember_device, consent, ..step };
     go_on(app, tx, client, &attempt, (user, password_hash), step).await
 }
 
@@ -147,8 +159,8 @@ pub(super) async fn go_on(
     client: &Client,
     attempt: &Attempt,
     (user, password_hash): (User, Option<String>),
-    step: Step,
-) -> Result<Admitted> {
+    step: Step<'_>,
+) -> Result<Verdict> {
     let now = app.now();
     let (user, password_hash) = if step.methods.contains(&amr::EMAIL) && attempt.amr.is_empty() {
         mailbox::claim(app, &mut tx, client, user, password_hash, now).await?
@@ -166,9 +178,12 @@ pub(super) async fn go_on(
         failures: attempt
             .failures()
             .saturating_add(u32::try_from(attempt.failed_tries).unwrap_or(0).saturating_sub(1)),
+        consent: step.consent,
     };
-    let admitted = admit(app, &mut tx, &proven, now).await?;
-    let mut admitted = admitted.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
+    let mut admitted = match admit(app, &mut tx, &proven, now).await? {
+        Verdict::Admitted(admitted) => admitted,
+        other => return Ok(other),
+    };
     if let Admitted::SignedIn(done) = &mut admitted {
         done.recovery_codes = step.recovery_codes;
         if let Some(noted) = done.issued.device.as_ref().filter(|_| step.remember_device)
@@ -178,7 +193,7 @@ pub(super) async fn go_on(
         }
     }
     mail::commit(app, tx).await?;
-    Ok(admitted)
+    Ok(Verdict::Admitted(admitted))
 }
 
 /// The account of an attempt, provided that it is open and has still the password that was verified, or the address that was
@@ -228,11 +243,13 @@ fn hash_of(app: &App, normalised: &str) -> String {
 }
 
 /// What a step has proven.
-pub(super) struct Step {
+pub(super) struct Step<'a> {
     pub(super) methods: Vec<&'static str>,
     pub(super) recovery_codes: Option<Vec<String>>,
     /// Whether the device is to be trusted after it.
     pub(super) remember_device: bool,
+    /// The word of the hook, once it was asked for.
+    pub(super) consent: Option<&'a Consent>,
 }
 
 /// Judges what was given. Nothing when it is wrong.
@@ -243,14 +260,19 @@ async fn prove(
     attempt: &Attempt,
     login: Option<&Login>,
     seen: Seen<'_>,
-) -> Result<Option<Step>> {
+) -> Result<Option<Step<'static>>> {
     let now = app.now();
     let (otp, method) = match seen {
         Seen::Typed(otp, method) => (otp, method),
         Seen::Passkey(checked) => {
             let asserted = passkeys::accept(app, tx, client, checked, now).await?;
             let methods = asserted.map(|asserted| asserted.methods());
-            return Ok(methods.map(|methods| Step { methods, recovery_codes: None, remember_device: false }));
+            return Ok(methods.map(|methods| Step {
+                methods,
+                recovery_codes: None,
+                remember_device: false,
+                consent: None,
+            }));
         }
     };
     if attempt.needs == Needs::EmailCode {
@@ -260,6 +282,7 @@ async fn prove(
             methods: vec![amr::EMAIL],
             recovery_codes: None,
             remember_device: false,
+            consent: None,
         }));
     }
     let Some(login) = login else { return Ok(None) };
@@ -267,7 +290,12 @@ async fn prove(
     if attempt.needs == Needs::Enrolment {
         let codes = factors::confirm_totp_in(app, tx, &by, otp, now).await?;
         let methods = Typed::Totp.methods().to_vec();
-        return Ok(codes.map(|recovery_codes| Step { methods, recovery_codes, remember_device: false }));
+        return Ok(codes.map(|recovery_codes| Step {
+            methods,
+            recovery_codes,
+            remember_device: false,
+            consent: None,
+        }));
     }
     let method = match method {
         None => Typed::guess(otp),
@@ -279,6 +307,7 @@ async fn prove(
         methods: method.methods().to_vec(),
         recovery_codes: None,
         remember_device: false,
+        consent: None,
     }))
 }
 
@@ -312,59 +341,6 @@ pub(super) async fn wrong(
     }
     mail::commit(app, tx).await?;
     Ok(Error::new(Code::InvalidCode))
-}
-
-/// Mails another code; the former one dies, wrong tries stay counted.
-///
-/// # Errors
-/// [`Code::InvalidAttempt`], [`Code::RateLimited`].
-pub async fn resend(app: &App, client: &Client, token: &str) -> Result<()> {
-    let now = app.now();
-    let attempt = attempt::find(&app.db, client, token, now).await?;
-    if !attempt.may_send() {
-        return Err(Error::new(Code::InvalidAttempt).with_detail("No further code is sent for this sign-in."));
-    }
-    if attempt.identifier_hash.is_some() {
-        limits::spend_mail(app, client).await?;
-    }
-    let code = codes::new_code(app);
-    let link = attempt.identifier_hash.as_ref().map(|_| passwordless::new_link(app));
-    let on_device = match &attempt.identifier_hash {
-        None => None,
-        Some(_) => passwordless::may_mail_on_device(app, client, attempt.user).await?,
-    };
-    let mut tx = app.db.begin().await?;
-    let login = owner(app, &mut tx, &attempt).await?;
-    let user = login.as_ref().map(|login| &login.user);
-    let allowed = match (attempt.identifier_hash.as_deref(), on_device) {
-        (None, _) => may_mail(&mut tx, user, now).await?,
-        (Some(_), Some(allowed)) => allowed,
-        (Some(hash), None) => {
-            let to = user.map_or(hash, |user| user.email.as_str());
-            mail::may_send(app, &mut tx, to, now).await?
-        }
-    };
-    // What nobody gets must not take the place of what was mailed.
-    let renewed = attempt::Renewed { code: &code, link: link.as_ref(), mailed: allowed };
-    if !attempt::renew(app, &mut tx, &attempt, &renewed, now).await? {
-        return Err(Error::new(Code::InvalidAttempt));
-    }
-    let message = match link {
-        None => code_message(app, client, code),
-        Some(link) => passwordless::link_message(app, client, &link, code),
-    };
-    let recipient = user.filter(|_| allowed).map(|user| user.email.as_str());
-    mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
-    mail::commit(app, tx).await
-}
-
-/// Whether the owner of an attempt, who has proven the password, may get another code.
-///
-/// # Errors
-/// [`Code::RateLimited`], which tells nothing that the first step did not.
-async fn may_mail(tx: &mut Tx, user: Option<&User>, now: Timestamp) -> Result<bool> {
-    let Some(user) = user else { return Ok(false) };
-    if attempt::may_mail_code(tx, user, now).await? { Ok(true) } else { Err(attempt::too_many_mails()) }
 }
 
 /// Begins to set up an authenticator app in a sign-in that needs one.

@@ -2,6 +2,7 @@
 //!
 //! In `pending` a known and an unknown address run the same statements and get the same answer; only the mail differs.
 use super::admit::{Admitted, Proven, admit};
+use super::consent::{self, Consent, Verdict};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
@@ -10,6 +11,7 @@ use crate::codes::{self, Issue, Purpose};
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::hooks::{self, Registration};
 use crate::ids::RowId;
 use crate::limits;
 use crate::mail::{self, Message};
@@ -51,7 +53,7 @@ pub enum Registered {
 /// Registers.
 ///
 /// # Errors
-/// [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`]; in `immediate` mode [`Code::EmailTaken`].
+/// [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`], [`Code::RefusedByHook`], [`Code::HookFailed`]; in `immediate` mode [`Code::EmailTaken`].
 pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Registered> {
     let context = Context {
         email: &wish.email.typed,
@@ -66,6 +68,13 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
         return Err(Error::new(Code::UsernameTaken));
     }
     limits::spend_registration(app, client).await?;
+    let asked = Registration {
+        email: &wish.email,
+        username: wish.username.as_ref().map(|name| name.typed.as_str()),
+        name: wish.name.as_deref(),
+        device_name: wish.device_name.as_deref(),
+    };
+    hooks::before_register(app, client, &asked).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
     match app.config.registration.mode {
         crate::config::RegistrationMode::Pending => {
@@ -135,8 +144,24 @@ fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
 }
 
 async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Result<Registered> {
-    let now = app.now();
     let registration = Opaque::mint(SecretKind::Registration, app.random_bytes());
+    let mut verdict = begin(app, client, wish, (hash, &registration), None).await?;
+    if let Verdict::Ask(question) = verdict {
+        let consent = consent::ask(app, client, &question.of_new_account()).await?;
+        verdict = begin(app, client, wish, (hash, &registration), Some(&consent)).await?;
+    }
+    Ok(Registered::Admitted(verdict.admitted(Code::EmailTaken)?, registration))
+}
+
+/// Makes the user and lets it in.
+async fn begin(
+    app: &App,
+    client: &Client,
+    wish: &SignUp,
+    (hash, registration): (&str, &Opaque),
+    consent: Option<&Consent>,
+) -> Result<Verdict> {
+    let now = app.now();
     let mut tx = app.db.begin().await?;
     let new = NewUser {
         email: &wish.email,
@@ -148,7 +173,7 @@ async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Res
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(|| Error::new(Code::EmailTaken))?;
     audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now);
-    send_verification(app, &mut tx, &user, Some(&registration), now).await?;
+    send_verification(app, &mut tx, &user, Some(registration), now).await?;
     let proven = Proven {
         user: &user,
         password_hash: Some(hash),
@@ -157,10 +182,13 @@ async fn immediate(app: &App, client: &Client, wish: &SignUp, hash: &str) -> Res
         delivery: wish.delivery,
         device_name: wish.device_name.as_deref(),
         failures: 0,
+        consent,
     };
-    let admitted = admit(app, &mut tx, &proven, now).await?.ok_or_else(|| Error::new(Code::EmailTaken))?;
-    mail::commit(app, tx).await?;
-    Ok(Registered::Admitted(admitted, registration))
+    let verdict = admit(app, &mut tx, &proven, now).await?;
+    if matches!(verdict, Verdict::Admitted(_)) {
+        mail::commit(app, tx).await?;
+    }
+    Ok(verdict)
 }
 
 /// Mails link and code to a user that exists but has not proven the mailbox.

@@ -33,10 +33,12 @@ use crate::config::OnLimit;
 use crate::db::{Statements, Tx};
 use crate::devices::{self, Noted};
 use crate::error::{Code, Error, Result};
+use crate::events;
 use crate::geoip::Place;
 use crate::ids::{DeviceId, SessionId, UserId};
 use crate::revocations::{self, Fact};
 use crate::roles::{self, Grants};
+use crate::subscriptions::EventType;
 use crate::users::User;
 use crate::web::Client;
 use hallpass_crypto::secret::RefreshToken;
@@ -276,7 +278,21 @@ pub async fn revoke(
         return Ok(false);
     };
     revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
+    tell(app, tx, user, &[id], reason, now);
     Ok(true)
+}
+
+/// Other systems hear of the end of each session.
+fn tell(app: &App, tx: &mut Tx, user: UserId, ended: &[SessionId], reason: &'static str, now: Timestamp) {
+    for id in ended {
+        let ended = events::Event {
+            what: EventType::SessionEnded,
+            user: Some(user),
+            session: Some(*id),
+            reason: Some(reason),
+        };
+        events::note(app, tx, ended, now);
+    }
 }
 
 /// Ends the sessions that began on a device, which its owner has just forgotten; returns how many were live.
@@ -292,6 +308,7 @@ pub async fn revoke_of_device(
     for id in &ended {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
     }
+    tell(app, tx, user, &ended, reason, now);
     Ok(ended.len() as u64)
 }
 
@@ -308,6 +325,7 @@ pub async fn revoke_all(
     devices::distrust_all(tx, user).await?;
     let ended = store::revoke_all(tx, user, except, reason, now).await?;
     revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
+    tell(app, tx, user, &ended, reason, now);
     // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.
     for id in ended.iter().filter(|id| id.begun_after(now)) {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 39] = [
+const COMMANDS: [&[&str]; 40] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -40,6 +40,7 @@ const COMMANDS: [&[&str]; 39] = [
     &["service-key", "create"],
     &["service-key", "list"],
     &["service-key", "revoke"],
+    &["webhook"],
     &["backup"],
     &["restore"],
     &["move-to-postgres"],

@@ -31,7 +31,7 @@ async fn finish(client: &mut Client, begun: &Value, credential: Value) -> Answer
 }
 
 /// Enrols a passkey and returns its view.
-async fn enrol(client: &mut Client, key: &mut SecurityKey) -> Value {
+pub(crate) async fn enrol(client: &mut Client, key: &mut SecurityKey) -> Value {
     let begun = creation(client).await;
     let credential = key.create(&begun["options"]);
     let answer = finish(client, &begun, credential).await;
@@ -54,7 +54,7 @@ async fn present(client: &mut Client, begun: &Value, credential: Value) -> Answe
 }
 
 /// Signs in by passkey alone.
-async fn sign_in(server: &TestApp, key: &mut SecurityKey) -> Answer {
+pub(crate) async fn sign_in(server: &TestApp, key: &mut SecurityKey) -> Answer {
     let mut client = server.client();
     let begun = request(&mut client, None).await;
     let credential = key.get(&begun["options"]);

@@ -8,6 +8,7 @@ use crate::login::admit::{Admitted, Wanted};
 use crate::login::passkey::Answered;
 use crate::login::password::{SignIn, sign_in};
 use crate::login::passwordless::{self, ByMail};
+use crate::login::resend;
 use crate::login::second::{self, Finish, Given, Method};
 use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
@@ -334,7 +335,7 @@ async fn resend_code(
     MaybeBody(request): MaybeBody<AttemptRequest>,
 ) -> Result<(StatusCode, Json<Said>)> {
     let attempt = named(&app, &headers, request.attempt)?;
-    second::resend(&app, &client, &attempt).await?;
+    resend::resend(&app, &client, &attempt).await?;
     Ok((
         StatusCode::ACCEPTED,
         Json(Said { message: "If there is something to confirm, another code is on its way." }),

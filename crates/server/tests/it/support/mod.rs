@@ -6,6 +6,7 @@ pub mod database;
 pub mod mmdb;
 pub mod named;
 pub mod postgres;
+pub mod receiver;
 pub mod security_key;
 pub mod served;
 pub mod smtp;
