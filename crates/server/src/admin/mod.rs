@@ -3,11 +3,22 @@
 //! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
 //! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
+mod audit;
 mod etag;
+mod first;
+mod impersonation;
+mod keys;
 mod needs;
+mod pages;
+mod query;
 mod roles;
+mod service_keys;
+mod settings;
+mod statistics;
 
+pub use first::first_administrator_link;
 pub use needs::{Need, PERMISSIONS};
+pub use pages::routes as page_routes;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
@@ -22,7 +33,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The routes of the administration.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(roles::routes())
+    OpenApiRouter::new()
+        .merge(audit::routes())
+        .merge(impersonation::routes())
+        .merge(keys::routes())
+        .merge(roles::routes())
+        .merge(service_keys::routes())
+        .merge(settings::routes())
+        .merge(statistics::routes())
 }
 
 /// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
@@ -35,6 +53,9 @@ pub struct Admin<N> {
 
 impl<N: Need> Admin<N> {
     fn of(current: Current) -> Result<Self> {
+        if current.session.impersonator.is_some() {
+            return Err(Error::new(Code::Impersonated));
+        }
         if current.grants.allows(N::PERMISSION) {
             return Ok(Self { current, need: PhantomData });
         }
@@ -63,13 +84,21 @@ impl<N: Need> Admin<N> {
         Self::of(self.current.anew(app, tx, now).await?)
     }
 
+    /// The same as the database has it now: for what takes long.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`], [`Code::Forbidden`].
+    pub async fn reread(&self, app: &Inner, now: Timestamp) -> Result<Self> {
+        Self::of(self.current.reread(app, &mut &app.db, now).await?)
+    }
+
     /// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
     /// another's place, has that account's rights.
     ///
     /// # Errors
     /// [`Code::Forbidden`].
     pub fn require_above(&self, other: &Grants) -> Result<()> {
-        if other.permissions.iter().all(|one| self.current.grants.allows(one)) {
+        if self.current.grants.covers(other) {
             return Ok(());
         }
         Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))

@@ -13,7 +13,7 @@ use crate::names::{Email, Username};
 use crate::passwords;
 use crate::roles::{self, Authority};
 use crate::sessions;
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use serde_json::json;
 use std::time::Duration;
@@ -57,6 +57,7 @@ pub(super) async fn create(app: &App, new: &NewAccount) -> Result<(User, Option<
     roles::lock(&mut tx).await?;
     let given = roles::check_given(&mut tx, Authority::Operator, &new.roles).await?;
     let row = NewUser {
+        way: Way::Appointed,
         email: &new.email,
         username: new.username.as_ref(),
         name: new.name.as_deref(),

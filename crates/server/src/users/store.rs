@@ -1,13 +1,17 @@
 //! Rows of `users`.
-use super::{Factor, Login, NewUser, User};
+use super::{Factor, Login, NewUser, Newcomer, User};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements};
+use crate::db::{DbError, Row, Statements, Tx, Value};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
 
 type Result<T> = std::result::Result<T, DbError>;
 
 fn login(mut row: Row) -> Result<Login> {
+    read(&mut row)
+}
+
+fn read(row: &mut Row) -> Result<Login> {
     let id = row.user_id()?;
     let email = row.text()?;
     let email_normalised = row.text()?;
@@ -216,4 +220,55 @@ pub(super) async fn list(db: &mut impl Statements, after: Option<RowId>, limit: 
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;
     rows.into_iter().map(|row| login(row).map(|login| login.user)).collect()
+}
+
+/// What an imported row has beside what was given.
+pub(super) struct ImportRow {
+    pub(super) roles: String,
+    pub(super) factors: String,
+    pub(super) now: Timestamp,
+}
+
+fn import_params<'a>(user: &'a Newcomer<'a>, row: &'a ImportRow) -> Vec<Value<'a>> {
+    vec![
+        user.id.into(),
+        (&user.email.typed).into(),
+        (&user.email.normalised).into(),
+        user.email_verified_at.into(),
+        user.username.map(|username| username.typed.as_str()).into(),
+        user.username.map(|username| username.normalised.as_str()).into(),
+        user.name.into(),
+        user.password_hash.into(),
+        user.password_changed_at.into(),
+        (&row.roles).into(),
+        (&row.factors).into(),
+        user.disabled_at.into(),
+        user.created_at.into(),
+        row.now.into(),
+        user.last_login_at.into(),
+    ]
+}
+
+/// Returns of each whether it was inserted.
+pub(super) async fn import(tx: &mut Tx, users: &[Newcomer<'_>], rows: &[ImportRow]) -> Result<Vec<bool>> {
+    let sql =
+        "insert into users (id, email, email_normalised, email_verified_at, username, username_normalised,
+         name, password_hash, password_changed_at, roles, factors, disabled_at, created_at, updated_at, last_login_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         on conflict do nothing returning id";
+    let sets: Vec<_> = users.iter().zip(rows).map(|(user, row)| import_params(user, row)).collect();
+    Ok(tx.query_each(sql, &sets).await?.iter().map(|inserted| !inserted.is_empty()).collect())
+}
+
+pub(super) async fn carry(
+    db: &mut impl Statements,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<(Login, Option<Timestamp>)>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at, factors, password_changed_at from users
+         where id > $1 order by id limit $2";
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;
+    rows.into_iter().map(|mut row| Ok((read(&mut row)?, row.maybe_time()?))).collect()
 }
