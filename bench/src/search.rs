@@ -56,9 +56,7 @@ fn script(dialect: &Dialect) -> String {
     let id = format!("'01900000-0000-7000-8000-' || {}", digits("(n * 7777777 % 1000000000000)"));
     let first = "'first' || (n % 997)";
     let last = "'last' || (n % 30011) || 'x'";
-    let email = format!(
-        "'first' || (n % 997) || '.last' || n || case when n % 2 = 0 then '@half.example' else '@other.example' end"
-    );
+    let email = "'first' || (n % 997) || '.last' || n || case when n % 2 = 0 then '@half.example' else '@other.example' end";
     let name = format!("{first} || ' ' || {last}");
     let term = |what: &str| {
         format!("insert into user_terms (term, user_id) select {}, {id} from {numbers};", bytes(what))
@@ -83,7 +81,7 @@ fn script(dialect: &Dialect) -> String {
          select '{session}', {id}, 'first-party', 0, {hash}, {now}, '127.0.0.1', 'bench', 'body', 'pwd', {now}, '127.0.0.1', 'bench',
            {now}, {now}, {end}, {end} from {numbers} where n = 1;",
         domain = term("case when n % 2 = 0 then 'half.example' else 'other.example' end"),
-        address = term(&email),
+        address = term(email),
         username = term("'user' || n"),
         first = term(first),
         last = term(last),
