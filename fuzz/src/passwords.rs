@@ -1,6 +1,7 @@
 //! Stored password hashes: they come with imports, so they are outside bytes too.
 use crate::{line, text};
-use hallpass_crypto::password::{Memory, Params, hash, needs_new_pepper, needs_rehash, verify};
+use hallpass_crypto::password::legacy::read_legacy;
+use hallpass_crypto::password::{Memory, check_form, Params, hash, needs_new_pepper, needs_rehash, verify};
 
 /// As little as Argon2 takes.
 const TINY: Params = Params { memory_kib: 8, passes: 1, lanes: 1 };
@@ -19,6 +20,8 @@ pub fn password_hash(data: &[u8]) {
             assert_eq!(rest.starts_with(",keyid="), pepper.is_some());
         }
     }
+    // What an import takes is what a sign-in can judge.
+    let _ = read_legacy(stored, None);
     if cheap(stored) {
         // The hashes in the corpus are of other passwords.
         assert_ne!(verify("no hash is of this one", stored, None, &mut memory), Ok(true));
@@ -39,6 +42,9 @@ fn cheap(stored: &str) -> bool {
             .get(4..6)
             .and_then(|cost| cost.parse().ok())
             .is_none_or(|cost: u32| !(5..=16).contains(&cost));
+    }
+    if stored.starts_with("$scrypt$") || stored.starts_with("$firebase-scrypt$") || stored.starts_with("$pbkdf2-") {
+        return check_form(stored, None).is_err();
     }
     let costs = stored.split('$').find(|field| field.starts_with("m=")).unwrap_or_default();
     let mut numbers =

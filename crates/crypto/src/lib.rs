@@ -1,6 +1,9 @@
 //! Hallpass, the pure half: bytes in, bytes out. No clock, no I/O, no async; time and random bytes are
 //! arguments.
 
+/// Files sealed with a passphrase, in the age format.
+#[cfg(feature = "passwords")]
+pub mod age;
 /// Six-digit codes: making, keying, and reading what people type.
 pub mod code;
 /// Signed CSRF tokens bound to one session.
@@ -11,7 +14,7 @@ pub mod digest;
 pub mod jwk;
 /// Signing and verifying compact JSON Web Tokens.
 pub mod jwt;
-/// Password hashes: Argon2id for our own, Argon2i and bcrypt for imported ones.
+/// Password hashes: Argon2id for our own, many others for imported ones.
 #[cfg(feature = "passwords")]
 pub mod password;
 /// Permissions: names, wildcards, and which covers which.

@@ -1,13 +1,19 @@
 //! Password hashes (RFC 9106, NIST SP 800-63B section 3.1.1.2, ASVS 11.4.2).
 //!
-//! New hashes are Argon2id version 1.3 in PHC form. Argon2i and bcrypt are read so that imported users can
-//! sign in; [`needs_rehash`] then asks for a new hash. A pepper enters as Argon2's secret input, and the PHC
+//! New hashes are Argon2id version 1.3 in PHC form. Argon2i, bcrypt, scrypt, Firebase's scrypt, PBKDF2 and wrapped SHA-2 are
+//! verified so that imported users can sign in; [`needs_rehash`] then asks for a new hash. [`legacy`] reads hashes as other
+//! systems write them. A pepper enters as Argon2's secret input, and the PHC
 //! `keyid` names it, so that hashes from before the pepper, or from elsewhere, still verify.
 
+mod foreign;
+pub mod legacy;
 mod phc;
+
+pub use foreign::{Prf, ScryptCost};
 
 use crate::digest::{equal, hkdf_expand, hkdf_extract};
 use argon2::{Argon2, Block, Version};
+use foreign::Foreign;
 use phc::Phc;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::{Zeroize, Zeroizing};
@@ -164,7 +170,7 @@ pub fn hash(
 
 /// Whether `password` is the one that `hash` was made of.
 ///
-/// Reads Argon2id and Argon2i PHC strings and bcrypt `$2a$`, `$2b$`, `$2y$`. The NFC form is tried first,
+/// Reads Argon2id and Argon2i PHC strings, bcrypt `$2a$`, `$2b$`, `$2y$`, and what [`legacy`] makes. The NFC form is tried first,
 /// then the form as received, for hashes made elsewhere. bcrypt refuses more than 72 bytes and NUL, which it
 /// would ignore or repeat, at the same cost as a wrong password.
 ///
@@ -180,6 +186,9 @@ pub fn verify(
 ) -> Result<bool, PasswordError> {
     let check: &mut dyn FnMut(&str) -> Result<bool, PasswordError> = if hash.starts_with("$2") {
         &mut |candidate| verify_bcrypt(candidate, hash)
+    } else if Foreign::is(hash) {
+        let foreign = Foreign::read(hash)?;
+        &mut move |candidate| foreign.verify(candidate, pepper, memory)
     } else {
         &mut |candidate| verify_argon2(candidate, hash, pepper, memory)
     };
@@ -205,6 +214,24 @@ pub fn needs_new_pepper(hash: &str, pepper: Option<&[u8]>) -> bool {
     Phc::read(hash).map_or(true, |phc| phc.pepper_id != pepper.map(pepper_id))
 }
 
+/// Whether [`verify`] could judge a password by a stored hash, now and at a bearable cost.
+///
+/// # Errors
+/// As [`verify`].
+pub fn check_form(hash: &str, pepper: Option<&[u8]>) -> Result<(), PasswordError> {
+    if hash.starts_with("$2") {
+        return read_bcrypt(hash).map(drop);
+    }
+    let inner = match Foreign::is(hash).then(|| Foreign::read(hash)).transpose()? {
+        Some(Foreign::Wrapped { inner, .. }) => inner,
+        Some(_) => return Ok(()),
+        None => hash.to_owned(),
+    };
+    let phc = Phc::read(&inner)?;
+    known_pepper(&phc, pepper)?;
+    if phc.params.is_bounded() { Ok(()) } else { Err(PasswordError::BadParams) }
+}
+
 /// A hash that no password has, as costly to verify as a real one of these parameters. For accounts that do
 /// not exist, so that time does not tell (ASVS 6.3.8).
 pub fn dummy(params: &Params) -> String {
@@ -221,18 +248,23 @@ fn verify_argon2(
     memory: &mut Memory,
 ) -> Result<bool, PasswordError> {
     let phc = Phc::read(hash)?;
-    let pepper = match (phc.pepper_id, pepper) {
-        (None, _) => None,
-        (Some(id), Some(pepper)) if id == pepper_id(pepper) => Some(pepper),
-        (Some(_), _) => return Err(PasswordError::UnknownPepper),
-    };
+    let pepper = known_pepper(&phc, pepper)?;
     // Too long is no error here: it costs what a wrong password costs.
     let fits = candidate.len() <= MAX_INPUT_BYTES;
     let tag = run(&phc, if fits { candidate.as_bytes() } else { b"" }, pepper, memory)?;
     Ok(equal(&tag, &phc.tag) && fits)
 }
 
-fn verify_bcrypt(candidate: &str, hash: &str) -> Result<bool, PasswordError> {
+/// The pepper that a hash was made with, if it was made with one.
+fn known_pepper<'a>(phc: &Phc, pepper: Option<&'a [u8]>) -> Result<Option<&'a [u8]>, PasswordError> {
+    match (phc.pepper_id, pepper) {
+        (None, _) => Ok(None),
+        (Some(id), Some(pepper)) if id == pepper_id(pepper) => Ok(Some(pepper)),
+        (Some(_), _) => Err(PasswordError::UnknownPepper),
+    }
+}
+
+fn read_bcrypt(hash: &str) -> Result<bcrypt::HashParts, PasswordError> {
     if !["$2a$", "$2b$", "$2y$"].iter().any(|version| hash.starts_with(version)) {
         return Err(PasswordError::Unsupported);
     }
@@ -241,6 +273,11 @@ fn verify_bcrypt(candidate: &str, hash: &str) -> Result<bool, PasswordError> {
     if !(4..=16).contains(&parts.get_cost()) {
         return Err(PasswordError::BadParams);
     }
+    Ok(parts)
+}
+
+fn verify_bcrypt(candidate: &str, hash: &str) -> Result<bool, PasswordError> {
+    read_bcrypt(hash)?;
     let fits = candidate.len() <= BCRYPT_MAX_BYTES && !candidate.contains('\0');
     let input = candidate.as_bytes();
     let matches = bcrypt::verify(input, hash).map_err(|_| PasswordError::Malformed)?;

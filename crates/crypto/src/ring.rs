@@ -152,6 +152,11 @@ impl Keys {
         self.previous.iter().fold(current, |found, key| found | fits(hmac_sha256(key, data)))
     }
 
+    /// HMAC-SHA-256 under every key of the ring, the current one's first: to find what was stored under any of them.
+    pub fn macs(&self, data: &[u8]) -> Vec<[u8; 32]> {
+        self.all().map(|key| hmac_sha256(key, data)).collect()
+    }
+
     /// Every key, the current one first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &[u8; 32]> {
         std::iter::once(&self.current).chain(&self.previous)

@@ -37,11 +37,13 @@ pub enum Kind {
     Device,
     /// The link that says that a sign-in was somebody else's.
     NotMe,
+    /// The link on the console that makes the first administrator.
+    FirstAdministrator,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::VerifyLink,
         Self::ResetLink,
         Self::EmailChange,
@@ -54,6 +56,7 @@ impl Kind {
         Self::Invitation,
         Self::Device,
         Self::NotMe,
+        Self::FirstAdministrator,
     ];
 
     /// The prefix, without the underscore that follows it.
@@ -71,6 +74,7 @@ impl Kind {
             Self::Invitation => "hp_in",
             Self::Device => "hp_dv",
             Self::NotMe => "hp_nm",
+            Self::FirstAdministrator => "hp_fa",
         }
     }
 }

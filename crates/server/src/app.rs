@@ -23,8 +23,8 @@ use crate::templates::Templates;
 use hallpass_crypto::ring::{KeyRing, Keys, Purpose};
 use hallpass_crypto::seal::Sealer;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -74,6 +74,14 @@ pub struct Breakers {
     pub before_register: Breaker,
     /// Of `hooks.before_login`.
     pub before_login: Breaker,
+}
+
+/// A link that was shown on the console.
+pub struct FirstAdministrator {
+    /// Digest of its token.
+    pub digest: [u8; 32],
+    /// End of its life.
+    pub expires_at: Timestamp,
 }
 
 /// See the module's doc.
@@ -128,6 +136,8 @@ pub struct Inner {
     pub public_url: String,
     /// `sessions.audience`, settled.
     pub audience: String,
+    /// The link that makes the first administrator, if one was shown.
+    pub first_administrator: OnceLock<FirstAdministrator>,
     /// Order of ids.
     pub ids: Sequence,
     /// First half of request ids, new at every start.
@@ -193,6 +203,7 @@ impl App {
             breakers: Breakers::default(),
             subscriptions: Subscriptions::default(),
             webhooks_wake: Arc::default(),
+            first_administrator: OnceLock::new(),
             ids: Sequence::default(),
             request_prefix,
             request_counter: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 /// RFC 3339 in UTC with milliseconds, always of the same length.
@@ -33,6 +34,12 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
+    }
+
+    /// Reads RFC 3339; with any offset and any fraction, of which microseconds are kept.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(at.unix_timestamp_nanos().div_euclid(1000)).ok().map(Self)
     }
 
     /// RFC 3339 in UTC with milliseconds.

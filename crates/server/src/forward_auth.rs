@@ -35,7 +35,8 @@ pub fn routes() -> OpenApiRouter<App> {
         ("X-Forwarded-Method" = Option<String>, Header, description = "Method of the request; without it a cookie needs the CSRF token, as for an unsafe method")),
     responses((status = 200, description = "Let it through", headers(
         ("X-Auth-User" = String, description = "The user's id"), ("X-Auth-Email" = String, description = "E-mail address"),
-        ("X-Auth-Roles" = String, description = "Roles, separated by commas"), ("X-Auth-Session" = String, description = "The session's id"))),
+        ("X-Auth-Roles" = String, description = "Roles, separated by commas"), ("X-Auth-Session" = String, description = "The session's id"),
+        ("X-Auth-Actor" = String, description = "Id of the administrator who acts as the user; else absent"))),
     (status = 302, description = "A browser is sent to `forward_auth.sign_in_url`"),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn forward_auth(
@@ -85,6 +86,7 @@ fn method(headers: &HeaderMap) -> Result<Method> {
 
 /// Who it is, for the application behind the proxy.
 fn identity(current: &Current) -> HeaderMap {
+    let actor = current.session.act().map(|act| ("x-auth-actor", act.sub));
     let values = [
         ("x-auth-user", current.user.id.to_string()),
         ("x-auth-email", current.user.email.clone()),
@@ -94,7 +96,7 @@ fn identity(current: &Current) -> HeaderMap {
     let header = |(name, value): (&'static str, String)| {
         HeaderValue::from_str(&value).ok().map(|value| (HeaderName::from_static(name), value))
     };
-    values.into_iter().filter_map(header).collect()
+    values.into_iter().chain(actor).filter_map(header).collect()
 }
 
 /// Where a browser goes that opens a page, if that is set. nginx knows only 401 and 403, and tells no `X-Forwarded-Uri`.

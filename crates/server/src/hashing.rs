@@ -2,7 +2,8 @@
 //! the cheap requests. Each thread keeps one block of memory for all its hashes.
 use crate::config::{Config, HashCost};
 use crate::error::{Code, Error, Result};
-use hallpass_crypto::password::{self, Memory, Params};
+use hallpass_crypto::password::legacy::{self, FastHash, Legacy};
+use hallpass_crypto::password::{self, Memory, Params, PasswordError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::oneshot;
@@ -101,6 +102,28 @@ impl Hashing {
             Ok::<_, password::PasswordError>(Verified { right: right && stored.is_some(), outdated })
         };
         self.submit(work).await?.map_err(Error::internal)
+    }
+
+    /// Puts a quick digest from elsewhere into a hash that may be stored.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] when the queue is full.
+    pub async fn wrap(&self, digest: FastHash, salt: [u8; 16]) -> Result<String> {
+        let inner = Arc::clone(&self.0);
+        let work = move |memory: &mut Memory| {
+            inner.done.fetch_add(1, Ordering::Relaxed);
+            let pepper = inner.pepper.as_ref().map(|pepper| pepper.as_slice());
+            legacy::wrap(digest, &inner.params, pepper, salt, memory)
+        };
+        self.submit(work).await?.map_err(Error::internal)
+    }
+
+    /// Reads a hash that another system made. Nothing slow.
+    ///
+    /// # Errors
+    /// Why no password could be verified by it.
+    pub fn read_legacy(&self, text: &str) -> Result<Legacy, PasswordError> {
+        legacy::read_legacy(text, self.0.pepper.as_ref().map(|pepper| pepper.as_slice()))
     }
 
     /// Does other slow work about a password, such as judging a new one, on the same threads.

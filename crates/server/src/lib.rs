@@ -52,6 +52,7 @@ pub mod passkeys;
 pub mod passwords;
 pub mod service_keys;
 pub mod sessions;
+pub mod statistics;
 pub mod webhooks;
 
 // ── flows: put features together
@@ -60,6 +61,8 @@ pub mod admin;
 pub mod compat;
 pub mod forward_auth;
 pub mod housekeeping;
+pub mod import;
+pub mod invitations;
 pub mod login;
 pub mod services;
 

@@ -3,8 +3,8 @@ use crate::app::App;
 use crate::config::Compat;
 use crate::error::Code;
 use crate::{
-    account, admin, compat, emails, factors, forward_auth, health, keys, known_devices, login, passkeys,
-    passwords, services, sessions,
+    account, admin, compat, emails, factors, forward_auth, health, invitations, keys, known_devices, login,
+    passkeys, passwords, services, sessions,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -56,6 +56,7 @@ pub fn documented() -> OpenApiRouter<App> {
         .merge(passwords::routes())
         .merge(factors::routes())
         .merge(emails::routes())
+        .merge(invitations::routes())
         .merge(services::routes())
         .merge(forward_auth::routes())
         .merge(admin::routes())

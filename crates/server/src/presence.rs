@@ -1,7 +1,7 @@
 //! What this node saw of sessions and has not yet written: batched, because a write per request would cost more than
 //! the request.
 use crate::clock::Timestamp;
-use crate::ids::SessionId;
+use crate::ids::{SessionId, UserId};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,9 +14,9 @@ pub struct Seen {
     pub at: Timestamp,
 }
 
-/// Sightings by session.
+/// Sightings by session, and users who were perhaps seen for the first time on a day.
 #[derive(Default)]
-pub struct Presence(Mutex<HashMap<SessionId, Seen>>);
+pub struct Presence(Mutex<HashMap<SessionId, Seen>>, Mutex<HashMap<UserId, Timestamp>>);
 
 impl Presence {
     /// Notes a sighting; the newest generation wins.
@@ -26,6 +26,16 @@ impl Presence {
         if seen.generation >= entry.generation {
             *entry = seen;
         }
+    }
+
+    /// Notes that a user was active, perhaps for the first time on that day.
+    pub fn note_active(&self, user: UserId, at: Timestamp) {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(user, at);
+    }
+
+    /// Takes the active users, to be counted.
+    pub fn take_active(&self) -> Vec<(UserId, Timestamp)> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 
     /// What is known of a session and not yet written.

@@ -5,7 +5,7 @@ use crate::openapi;
 use crate::web::client::DEVICE_TOKEN;
 use crate::web::csrf::is_allowed_origin;
 use crate::web::layer::around;
-use crate::{compat, emails, known_devices, login, mail, passwords};
+use crate::{admin, compat, emails, invitations, known_devices, login, mail, passwords};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
@@ -30,7 +30,9 @@ pub fn router(app: &App) -> Router {
         .merge(login::page_routes())
         .merge(passwords::page_routes())
         .merge(emails::page_routes())
+        .merge(invitations::page_routes())
         .merge(known_devices::page_routes())
+        .merge(admin::page_routes())
         .merge(mail::routes())
         .merge(openapi::routes(&app.config.compat))
         .merge(compat::beside(app))

@@ -22,6 +22,8 @@ pub struct Caller {
     /// Permissions that the roles hold, possibly with wildcards; `None` when they are too many for a token. See
     /// [`Self::has_permission`].
     pub permissions: Option<Arc<[String]>>,
+    /// The administrator who acts as the user, if somebody does (RFC 8693 4.1): let them look and change nothing.
+    pub actor: Option<Arc<str>>,
     /// Everything that the token says.
     pub claims: Arc<Claims>,
 }
@@ -48,6 +50,7 @@ impl Caller {
             sid: sid.into(),
             roles: names(claims.get("roles")),
             permissions: claims.get("permissions").map(|value| names(Some(value))),
+            actor: claims.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str).map(Into::into),
             claims: Arc::default(),
         };
         Ok((Self { claims: Arc::new(claims), ..caller }, subject, expires))

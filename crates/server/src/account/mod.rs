@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
+use crate::invitations::{self, InvitationView};
 use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
@@ -40,6 +41,8 @@ pub struct Export {
     passkeys: Vec<PasskeyView>,
     /// Devices, the latest sign-in first.
     devices: Vec<DeviceView>,
+    /// Invitations of the address, oldest first.
+    invitations: Vec<InvitationView>,
     /// Security log, newest first.
     events: Vec<EventView>,
 }
@@ -93,6 +96,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     let sessions = sessions::live(&app.db, current.user.id, now).await?;
+    let invited = invitations::of_address(&app.db, &current.user.email_normalised).await?;
     Ok(Export {
         exported_at: now.rfc3339(),
         user: current.user.view(&current.grants),
@@ -100,6 +104,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         sessions: sessions.iter().map(sessions::Session::view).collect(),
         passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
         devices: known_devices::list(app, current).await?,
+        invitations: invited.iter().map(|one| one.view(now)).collect(),
         events: events(app, current, None, EXPORTED_EVENTS).await?,
     })
 }
@@ -124,12 +129,18 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
 /// # Errors
 /// [`Code::NotFound`], [`Code::LastAdministrator`], [`Code::AccountInUse`].
 pub async fn remove(app: &App, mut tx: Tx, user: &User, event: Event<'_>, now: Timestamp) -> Result<()> {
+    // Before the account: whoever accepts takes the invitation first too, and neither waits for the other in a circle.
+    invitations::forget_address(&mut tx, &user.email_normalised).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
     if !users::delete(app, &mut tx, user.id, now).await? {
         return Err(Error::new(Code::NotFound));
     }
     login::forget_address(&mut tx, &user.email_normalised).await?;
-    audit::record(app, &mut tx, event, now);
+    login::forget_attempts_of_address(app, &mut tx, &user.email_normalised).await?;
+    mail::forget(&mut tx, &user.email_normalised).await?;
+    audit::ask_erasure(app, &mut tx, user.id, &user.email_normalised, now).await?;
+    let at_once = app.config.retention.deleted_accounts.is_zero();
+    audit::record(app, &mut tx, if at_once { event.impersonal() } else { event }, now);
     mail::enqueue(app, &mut tx, &user.email, &Message::AccountDeleted {}, now).await?;
     mail::commit(app, tx).await
 }

@@ -4,13 +4,24 @@
 //! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
 mod actor;
+mod audit;
 mod etag;
+mod first;
+mod impersonation;
+mod keys;
 mod needs;
+mod pages;
+mod query;
 mod roles;
+mod service_keys;
+mod settings;
+mod statistics;
 pub mod users;
 
 pub use actor::Actor;
+pub use first::first_administrator_link;
 pub use needs::{Need, PERMISSIONS};
+pub use pages::routes as page_routes;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
@@ -25,7 +36,15 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The routes of the administration.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(roles::routes()).merge(users::routes())
+    OpenApiRouter::new()
+        .merge(audit::routes())
+        .merge(impersonation::routes())
+        .merge(keys::routes())
+        .merge(roles::routes())
+        .merge(service_keys::routes())
+        .merge(settings::routes())
+        .merge(statistics::routes())
+        .merge(users::routes())
 }
 
 /// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
@@ -62,13 +81,32 @@ impl<N: Need> Admin<N> {
     pub async fn anew(&self, app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<Self> {
         Self::of(self.current.anew(app, tx, now).await?)
     }
+
+    /// The same as the database has it now: for what takes long.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`], [`Code::Forbidden`].
+    pub async fn reread(&self, app: &Inner, now: Timestamp) -> Result<Self> {
+        Self::of(self.current.reread(app, &mut &app.db, now).await?)
+    }
+
+    /// Lets nobody act on an account that may do more than the own one.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`].
+    pub fn require_above(&self, other: &Grants) -> Result<()> {
+        require_above(&self.current.grants, other)
+    }
 }
 
-/// Lets only those go on who hold a permission.
+/// Lets only those go on who hold a permission, in a session of their own.
 ///
 /// # Errors
-/// [`Code::Forbidden`], naming it.
+/// [`Code::Forbidden`], naming it; [`Code::Impersonated`].
 fn require(current: &Current, permission: &str) -> Result<()> {
+    if current.session.impersonator.is_some() {
+        return Err(Error::new(Code::Impersonated));
+    }
     if current.grants.allows(permission) {
         return Ok(());
     }
@@ -81,7 +119,7 @@ fn require(current: &Current, permission: &str) -> Result<()> {
 /// # Errors
 /// [`Code::Forbidden`].
 fn require_above(own: &Grants, other: &Grants) -> Result<()> {
-    if other.permissions.iter().all(|one| own.allows(one)) {
+    if own.covers(other) {
         return Ok(());
     }
     Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))

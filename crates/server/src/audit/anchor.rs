@@ -31,6 +31,19 @@ impl Anchor {
         Self::of_those(ends.iter().filter(|(chain, _)| *chain != MAIN))
     }
 
+    /// The last removed link of every chain of which any was.
+    pub(super) fn of_cuts(ends: &BTreeMap<String, End>) -> Option<Self> {
+        let cuts = ends.iter().filter_map(|(chain, end)| Some((chain.clone(), end.cut.clone()?)));
+        Self::of_heads(&cuts.map(|(chain, (seq, head))| (chain, (seq, Some(head)))).collect())
+    }
+
+    /// Whether it names links of which the chain does not have even the hash any more.
+    pub(super) fn is_before_cut(&self, ends: &BTreeMap<String, End>) -> bool {
+        self.ends.iter().any(|(chain, seq)| {
+            ends.get(chain).and_then(|end| end.cut.as_ref()).is_some_and(|(cut, _)| seq < cut)
+        })
+    }
+
     fn of_those<'e>(ends: impl Iterator<Item = (&'e String, &'e End)>) -> Option<Self> {
         let heads = ends.filter(|(_, end)| end.seq > 0);
         let heads = heads.map(|(chain, end)| (chain.clone(), (end.seq, end.head.clone())));
@@ -77,6 +90,12 @@ impl Anchor {
         let detail: Value = serde_json::from_str(detail?).ok()?;
         Self::parse(detail["anchor"].as_str()?)
     }
+
+    /// What the event of a removal says was the last removed link of each chain.
+    pub(super) fn of_cut_in(detail: Option<&str>) -> Option<Self> {
+        let detail: Value = serde_json::from_str(detail?).ok()?;
+        Self::parse(detail["cut"].as_str()?)
+    }
 }
 
 impl fmt::Display for Anchor {
@@ -105,6 +124,8 @@ fn digest(heads: &BTreeMap<String, (i64, Option<Vec<u8>>)>) -> String {
 #[derive(Default)]
 pub(super) struct Comparison {
     read: BTreeMap<String, (i64, Option<Vec<u8>>)>,
+    /// How many named links that were removed since, so that only the numbers of the ends could be compared.
+    pub(super) too_old: usize,
 }
 
 impl Comparison {
@@ -124,11 +145,20 @@ impl Comparison {
         if !short.is_empty() {
             return Ok(short);
         }
+        if anchor.is_before_cut(ends) {
+            self.too_old += 1;
+            return Ok(Vec::new());
+        }
         let mut heads = BTreeMap::new();
         for (chain, seq) in &anchor.ends {
             let head = match self.read.get(chain).filter(|(known, _)| known == seq) {
                 Some((_, head)) => head.clone(),
-                None => store::hash_of(db, chain, *seq).await?,
+                None => {
+                    match ends.get(chain).and_then(|end| end.cut.as_ref()).filter(|(cut, _)| cut == seq) {
+                        Some((_, head)) => Some(head.clone()),
+                        None => store::hash_of(db, chain, *seq).await?,
+                    }
+                }
             };
             heads.insert(chain.clone(), (*seq, head));
         }

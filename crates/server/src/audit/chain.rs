@@ -17,6 +17,11 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
     std::iter::once(MAIN).chain(OTHERS)
 }
 
+/// The chain of a name.
+pub(super) fn known(name: &str) -> Option<&'static str> {
+    all().find(|chain| *chain == name)
+}
+
 /// The chain of an event: that of its user, or else of its identifier, so that what people do is spread over all
 /// of them, a flood against unknown addresses too.
 pub(super) fn of(user: Option<&str>, identifier_hash: Option<&str>) -> &'static str {

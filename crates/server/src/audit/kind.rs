@@ -3,6 +3,14 @@
 /// The closed list of events (names after the OWASP logging vocabulary where it has one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Somebody was invited to have an account.
+    InvitationCreated,
+    /// The link of an invitation was mailed again, with a new life.
+    InvitationResent,
+    /// An invitation was taken back.
+    InvitationRevoked,
+    /// An invitation became an account.
+    InvitationAccepted,
     /// Somebody asked for an account.
     RegistrationStarted,
     /// An account came into being.
@@ -63,6 +71,8 @@ pub enum Kind {
     DataExported,
     /// The account was deleted.
     UserDeleted,
+    /// An administrator began to act as the user.
+    ImpersonationStarted,
     /// An operator disabled the account.
     UserDisabled,
     /// An operator enabled the account.
@@ -115,8 +125,14 @@ pub enum Kind {
     ServerStopped,
     /// The audit log was checked.
     AuditVerified,
+    /// The audit log was looked through.
+    AuditRead,
     /// The audit log was taken out.
     AuditExported,
+    /// What was personal in events about a deleted account was erased.
+    PersonalDataErased,
+    /// Old events were removed from the beginnings of the chains.
+    AuditPruned,
     /// How far the chains of the audit log are.
     AuditAnchored,
     /// The database came here from an embedded one.
@@ -135,11 +151,24 @@ pub enum Kind {
     WebhookReplayed,
     /// So much waits for an endpoint that further events are left out.
     WebhookFull,
+    /// Accounts came from elsewhere: one part of an import, in the transaction that made them.
+    UsersImported,
+    /// All accounts were taken out, with their credentials.
+    UsersExported,
 }
 
 impl Kind {
+    /// The kind of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Every kind.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 76] = [
+        Self::InvitationCreated,
+        Self::InvitationResent,
+        Self::InvitationRevoked,
+        Self::InvitationAccepted,
         Self::RegistrationStarted,
         Self::UserCreated,
         Self::EmailVerified,
@@ -170,6 +199,7 @@ impl Kind {
         Self::ProfileChanged,
         Self::DataExported,
         Self::UserDeleted,
+        Self::ImpersonationStarted,
         Self::UserDisabled,
         Self::UserEnabled,
         Self::UserRolesChanged,
@@ -196,7 +226,10 @@ impl Kind {
         Self::ServerStarted,
         Self::ServerStopped,
         Self::AuditVerified,
+        Self::AuditRead,
         Self::AuditExported,
+        Self::PersonalDataErased,
+        Self::AuditPruned,
         Self::AuditAnchored,
         Self::DatabaseMoved,
         Self::WebhookCreated,
@@ -206,12 +239,18 @@ impl Kind {
         Self::WebhookDeleted,
         Self::WebhookReplayed,
         Self::WebhookFull,
+        Self::UsersImported,
+        Self::UsersExported,
     ];
 
     /// The stable name.
     #[expect(clippy::too_many_lines, reason = "a line for each kind")]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::InvitationCreated => "invitation_created",
+            Self::InvitationResent => "invitation_resent",
+            Self::InvitationRevoked => "invitation_revoked",
+            Self::InvitationAccepted => "invitation_accepted",
             Self::RegistrationStarted => "registration_started",
             Self::UserCreated => "user_created",
             Self::EmailVerified => "email_verified",
@@ -242,6 +281,7 @@ impl Kind {
             Self::ProfileChanged => "profile_changed",
             Self::DataExported => "data_exported",
             Self::UserDeleted => "user_deleted",
+            Self::ImpersonationStarted => "impersonation_started",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
             Self::UserRolesChanged => "user_roles_changed",
@@ -268,7 +308,10 @@ impl Kind {
             Self::ServerStarted => "server_started",
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
+            Self::AuditRead => "audit_read",
             Self::AuditExported => "audit_exported",
+            Self::PersonalDataErased => "personal_data_erased",
+            Self::AuditPruned => "audit_pruned",
             Self::AuditAnchored => "audit_anchored",
             Self::DatabaseMoved => "database_moved",
             Self::WebhookCreated => "webhook_created",
@@ -278,6 +321,8 @@ impl Kind {
             Self::WebhookDeleted => "webhook_deleted",
             Self::WebhookReplayed => "webhook_replayed",
             Self::WebhookFull => "webhook_full",
+            Self::UsersImported => "users_imported",
+            Self::UsersExported => "users_exported",
         }
     }
 

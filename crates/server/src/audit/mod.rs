@@ -6,14 +6,22 @@
 //! chain `main` notes how far the others are (`docs/decisions/audit.md`).
 mod anchor;
 mod chain;
+mod erase;
 mod kind;
+mod prune;
+mod search;
 mod store;
 mod told;
 mod verify;
+mod view;
 
 pub use anchor::Anchor;
+pub use erase::{ask_erasure, erase_due};
 pub use kind::Kind;
+pub use prune::prune;
+pub use search::{Searched, search};
 pub use verify::{Report, verify};
+pub use view::AuditEvent;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
@@ -28,6 +36,7 @@ use data_encoding::HEXLOWER;
 use hallpass_crypto::digest::equal;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 pub use store::StoredEvent;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -40,12 +49,13 @@ pub struct Event<'a> {
     session: Option<SessionId>,
     identifier: Option<&'a str>,
     detail: Option<Value>,
+    impersonal: bool,
 }
 
 impl<'a> Event<'a> {
     /// An event of a caller.
     pub fn new(kind: Kind, client: &'a Client) -> Self {
-        Self { kind, client, user: None, session: None, identifier: None, detail: None }
+        Self { kind, client, user: None, session: None, identifier: None, detail: None, impersonal: false }
     }
 
     /// Whom it is about.
@@ -69,6 +79,13 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// Leaves out from where and with which program, if a person did it.
+    #[must_use]
+    pub fn impersonal(mut self) -> Self {
+        self.impersonal = self.client.caller == Caller::Person;
+        self
+    }
+
     /// Further facts, without secrets.
     #[must_use]
     pub fn detail(mut self, detail: Value) -> Self {
@@ -88,6 +105,21 @@ pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
         event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
     let user = event.user.map(|id| id.to_string());
     let chain = chain::of(user.as_deref(), identifier.as_deref());
+    let row = stored(app, chain, event, user, identifier, now);
+    let app = app.clone();
+    tx.at_last(chain, move |tx| Box::pin(async move { link(&app, tx, chain, row).await.map(drop) }));
+}
+
+/// An event as it will be stored, but for its place in the chain.
+fn stored(
+    app: &Inner,
+    chain: &str,
+    event: Event<'_>,
+    user: Option<String>,
+    identifier: Option<String>,
+    now: Timestamp,
+) -> StoredEvent {
+    let client = Some(event.client).filter(|_| !event.impersonal);
     let mut row = StoredEvent {
         chain: chain.to_owned(),
         seq: 0,
@@ -98,23 +130,23 @@ pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
         actor: Some(event.client.caller.name().to_owned()),
         user,
         session: event.session.map(|id| id.to_string()),
-        request: event.client.request.clone(),
+        request: client.and_then(|client| client.request.clone()),
         identifier_hash: identifier,
-        ip: (event.client.caller == Caller::Person).then(|| event.client.ip.to_string()),
-        agent: event.client.agent.clone(),
+        ip: client.filter(|client| client.caller == Caller::Person).map(|client| client.ip.to_string()),
+        agent: client.and_then(|client| client.agent.clone()),
         detail: event.detail.map(|detail| detail.to_string()),
         salt: Some(app.random_bytes::<16>().to_vec()),
         personal_hash: None,
         hash: None,
+        erased_by: None,
     };
     row.personal_hash = Some(chain::personal_hash(&row).to_vec());
-    let app = app.clone();
-    tx.at_last(chain, move |tx| Box::pin(async move { link(&app, tx, chain, row).await }));
+    row
 }
 
 /// Writes an event as the next link of its chain, whose end stays locked until the transaction ends. Its id is made
-/// here, so that ids follow each other as the links do and little time lies between id and commit.
-async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEvent) -> Result<(), DbError> {
+/// here, so that ids follow each other as the links do and little time lies between id and commit. Returns its number.
+async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEvent) -> Result<i64, DbError> {
     let link = store::next_link(tx, chain).await?;
     row.seq = link.seq;
     row.id = RowId(app.new_id(app.now()));
@@ -122,7 +154,8 @@ async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEven
     row.hash = Some(hash.to_vec());
     store::insert(tx, &row).await?;
     let mac = app.secrets.audit.mac(&chain::head_message(chain, link.seq, &hash));
-    store::set_head(tx, chain, &hash, &mac).await
+    store::set_head(tx, chain, &hash, &mac).await?;
+    Ok(link.seq)
 }
 
 /// Writes an event that is a fact of its own.
@@ -168,6 +201,16 @@ pub async fn record_check(app: &App, report: &Report) -> Result<()> {
     record_alone(app, Event::new(Kind::AuditVerified, &client).detail(detail)).await
 }
 
+/// How many links each chain has.
+pub async fn lengths(mut db: impl Statements) -> Result<BTreeMap<String, i64>> {
+    Ok(store::ends(&mut db).await?.into_iter().map(|(chain, end)| (chain, end.seq)).collect())
+}
+
+/// Links of a chain after a number, in their order, at most `limit`.
+pub async fn links(mut db: impl Statements, chain: &str, after: i64, limit: i64) -> Result<Vec<StoredEvent>> {
+    Ok(store::links(&mut db, chain, after, limit).await?)
+}
+
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -175,6 +218,8 @@ pub struct Filter {
     pub user: Option<UserId>,
     /// Of this kind.
     pub kind: Option<Kind>,
+    /// Whether it tells of a failure.
+    pub failed: Option<bool>,
     /// Not before.
     pub since: Option<Timestamp>,
     /// Before.

@@ -1,7 +1,7 @@
 //! Rows of `audit_events` and `audit_chains`.
 use super::{EventView, Filter};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements, Value};
+use crate::db::{DbError, Row, Statements, Tx, Value};
 use crate::ids::{RowId, UserId};
 use std::collections::BTreeMap;
 
@@ -41,6 +41,16 @@ pub struct StoredEvent {
     pub(super) personal_hash: Option<Vec<u8>>,
     /// Hash of the event and of the one before it.
     pub hash: Option<Vec<u8>>,
+    /// Number of the later event of the chain that says that what was personal was erased.
+    pub erased_by: Option<i64>,
+}
+
+impl StoredEvent {
+    /// Whether nothing personal is left in it, nor what could confirm a guess.
+    pub(super) fn is_blank(&self) -> bool {
+        let texts = [&self.identifier_hash, &self.ip, &self.agent, &self.request, &self.detail];
+        texts.iter().all(|text| text.is_none()) && self.salt.is_none()
+    }
 }
 
 /// The place of the next event.
@@ -54,6 +64,28 @@ pub(super) struct End {
     pub(super) seq: i64,
     pub(super) head: Option<Vec<u8>>,
     pub(super) mac: Option<Vec<u8>>,
+    /// Number and hash of the last link that was removed from the beginning.
+    pub(super) cut: Option<(i64, Vec<u8>)>,
+}
+
+/// Where an event is.
+pub(super) struct Place {
+    pub(super) id: RowId,
+    pub(super) chain: Option<String>,
+    pub(super) seq: i64,
+}
+
+/// An old link.
+pub(super) struct OldLink {
+    pub(super) seq: i64,
+    pub(super) at: Timestamp,
+    pub(super) hash: Option<Vec<u8>>,
+}
+
+/// An account that was deleted.
+pub(super) struct Erasure {
+    pub(super) user: String,
+    pub(super) identifiers: String,
 }
 
 /// Counts of rows that no chain leads to.
@@ -95,10 +127,13 @@ pub(super) async fn sign(
 
 /// The ends of all chains as they are at one moment.
 pub(super) async fn ends(db: &mut impl Statements) -> Result<BTreeMap<String, End>, DbError> {
-    let sql = "select chain, seq, head, mac from audit_chains where chain <> 'before'";
+    let sql = "select chain, seq, head, mac, cut_seq, cut_head from audit_chains where chain <> 'before'";
     let rows = db.query(sql, &[]).await?;
     let end = |mut row: Row| {
-        Ok((row.text()?, End { seq: row.int()?, head: row.maybe_bytes()?, mac: row.maybe_bytes()? }))
+        let chain = row.text()?;
+        let (seq, head, mac) = (row.int()?, row.maybe_bytes()?, row.maybe_bytes()?);
+        let cut = row.maybe_int()?.zip(row.maybe_bytes()?);
+        Ok((chain, End { seq, head, mac, cut }))
     };
     rows.into_iter().map(end).collect()
 }
@@ -106,7 +141,8 @@ pub(super) async fn ends(db: &mut impl Statements) -> Result<BTreeMap<String, En
 pub(super) async fn strays(db: &mut impl Statements) -> Result<Strays, DbError> {
     let sql = "select count(case when e.chain is null then 1 end),
          coalesce((select b.seq from audit_chains b where b.chain = 'before'), 0),
-         count(case when e.chain is not null and (c.chain is null or e.seq is null or e.seq > c.seq or e.seq < 1) then 1 end)
+         count(case when e.chain is not null and (c.chain is null or e.seq is null or e.seq > c.seq or e.seq < 1
+         or e.seq <= coalesce(c.cut_seq, 0)) then 1 end)
          from audit_events e left join audit_chains c on c.chain = e.chain and c.chain <> 'before'";
     let row = db.query_opt(sql, &[]).await?;
     let mut row = row.ok_or_else(|| DbError::missing("counting gave no row"))?;
@@ -160,7 +196,7 @@ pub(super) async fn links(
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain = $1 and seq > $2 order by seq limit $3";
     let rows = db.query(sql, &[chain.into(), after.into(), limit.into()]).await?;
     rows.into_iter().map(stored).collect()
@@ -174,12 +210,34 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and id > $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
-         and at >= $4 and at < $5 order by id limit $6";
+         and at >= $4 and at < $5 and ($6 = '' or result = $6) order by id limit $7";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, limit.into()]).await?;
+    let [user, kind, since, until, result] = params(filter);
+    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, result, limit.into()]).await?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// Events before one of them, newest first, of one user or of all.
+pub(super) async fn before(
+    db: &mut impl Statements,
+    user: Option<UserId>,
+    before: Option<RowId>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let of_all = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain is not null and id < $1 order by id desc limit $2";
+    let of_one = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash from audit_events
+         where chain is not null and id < $1 and user_id = $3 order by id desc limit $2";
+    // Ids are hexadecimal: this is after all of them.
+    let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
+    let rows = match user {
+        None => db.query(of_all, &[(&before).into(), limit.into()]).await?,
+        Some(user) => db.query(of_one, &[(&before).into(), limit.into(), user.into()]).await?,
+    };
     rows.into_iter().map(stored).collect()
 }
 
@@ -190,20 +248,21 @@ pub(super) async fn latest(
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and ($1 = '' or user_id = $1) and ($2 = '' or kind = $2)
-         and at >= $3 and at < $4 order by id desc limit $5";
-    let [user, kind, since, until] = params(filter);
-    let rows = db.query(sql, &[user, kind, since, until, limit.into()]).await?;
+         and at >= $3 and at < $4 and ($5 = '' or result = $5) order by id desc limit $6";
+    let [user, kind, since, until, result] = params(filter);
+    let rows = db.query(sql, &[user, kind, since, until, result, limit.into()]).await?;
     rows.into_iter().rev().map(stored).collect()
 }
 
-fn params(filter: &Filter) -> [Value<'_>; 4] {
+fn params(filter: &Filter) -> [Value<'_>; 5] {
     let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
     let kind = filter.kind.map(super::Kind::name).unwrap_or_default();
     let (since, until) =
         (filter.since.unwrap_or(Timestamp(i64::MIN)), filter.until.unwrap_or(Timestamp(i64::MAX)));
-    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into()]
+    let result = filter.failed.map_or("", |failed| if failed { "failure" } else { "success" });
+    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into(), result.into()]
 }
 
 pub(super) async fn of_user(
@@ -239,6 +298,7 @@ fn stored(mut row: Row) -> Result<StoredEvent, DbError> {
         salt: row.maybe_bytes()?,
         personal_hash: row.maybe_bytes()?,
         hash: row.maybe_bytes()?,
+        erased_by: row.maybe_int()?,
     })
 }
 
@@ -254,4 +314,97 @@ fn view(mut row: Row) -> Result<EventView, DbError> {
         user_agent: row.maybe_text()?,
         detail: row.maybe_text()?.and_then(|text| serde_json::from_str(&text).ok()),
     })
+}
+
+/// Keyed hashes of addresses in the events about a user.
+pub(super) async fn identifiers_of(db: &mut impl Statements, user: UserId) -> Result<Vec<String>, DbError> {
+    let sql = "select distinct identifier_hash from audit_events where user_id = $1 and identifier_hash is not null";
+    db.query(sql, &[user.into()]).await?.into_iter().map(|mut row| row.text()).collect()
+}
+
+pub(super) async fn ask_erasure(
+    db: &mut impl Statements,
+    user: UserId,
+    identifiers: &str,
+    due: Timestamp,
+) -> Result<(), DbError> {
+    let sql =
+        "insert into erasures (user_id, identifiers, due_at) values ($1, $2, $3) on conflict do nothing";
+    db.execute(sql, &[user.into(), identifiers.into(), due.into()]).await.map(drop)
+}
+
+pub(super) async fn erasures_due(
+    db: &mut impl Statements,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Erasure>, DbError> {
+    let sql =
+        "select user_id, identifiers from erasures where due_at <= $1 order by due_at, user_id limit $2";
+    let rows = db.query(sql, &[now.into(), limit.into()]).await?;
+    rows.into_iter().map(|mut row| Ok(Erasure { user: row.text()?, identifiers: row.text()? })).collect()
+}
+
+pub(super) async fn erased(db: &mut impl Statements, user: &str) -> Result<(), DbError> {
+    db.execute("delete from erasures where user_id = $1", &[user.into()]).await.map(drop)
+}
+
+fn place(mut row: Row) -> Result<Place, DbError> {
+    Ok(Place { id: row.row_id()?, chain: row.maybe_text()?, seq: row.maybe_int()?.unwrap_or_default() })
+}
+
+pub(super) async fn unerased_of_user(
+    db: &mut impl Statements,
+    user: &str,
+    limit: i64,
+) -> Result<Vec<Place>, DbError> {
+    let sql = "select id, chain, seq from audit_events
+         where user_id = $1 and erased_by is null and kind <> 'personal_data_erased' order by id limit $2";
+    db.query(sql, &[user.into(), limit.into()]).await?.into_iter().map(place).collect()
+}
+
+/// Of an address that belonged to nobody when they happened.
+pub(super) async fn unerased_of_identifier(
+    db: &mut impl Statements,
+    identifier: &str,
+    limit: i64,
+) -> Result<Vec<Place>, DbError> {
+    let sql = "select id, chain, seq from audit_events
+         where identifier_hash = $1 and user_id is null and erased_by is null order by id limit $2";
+    db.query(sql, &[identifier.into(), limit.into()]).await?.into_iter().map(place).collect()
+}
+
+/// Removes what is personal from events.
+pub(super) async fn blank(tx: &mut Tx, events: &[RowId], erased_by: i64) -> Result<(), DbError> {
+    let sql = "update audit_events set identifier_hash = null, ip = null, user_agent = null, request_id = null, detail = null,
+         personal_salt = null, erased_by = $1 where id = $2";
+    let sets: Vec<Vec<Value<'_>>> = events.iter().map(|id| vec![erased_by.into(), (*id).into()]).collect();
+    tx.query_each(sql, &sets).await.map(drop)
+}
+
+/// The first links of what is left of a chain.
+pub(super) async fn oldest(
+    db: &mut impl Statements,
+    chain: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<OldLink>, DbError> {
+    let sql = "select seq, at, hash from audit_events where chain = $1 and seq > $2 order by seq limit $3";
+    let rows = db.query(sql, &[chain.into(), after.into(), limit.into()]).await?;
+    let old = |mut row: Row| Ok(OldLink { seq: row.int()?, at: row.time()?, hash: row.maybe_bytes()? });
+    rows.into_iter().map(old).collect()
+}
+
+pub(super) async fn remove_until(db: &mut impl Statements, chain: &str, seq: i64) -> Result<(), DbError> {
+    let sql = "delete from audit_events where chain = $1 and seq <= $2";
+    db.execute(sql, &[chain.into(), seq.into()]).await.map(drop)
+}
+
+pub(super) async fn set_cut(
+    db: &mut impl Statements,
+    chain: &str,
+    seq: i64,
+    head: &[u8],
+) -> Result<(), DbError> {
+    let sql = "update audit_chains set cut_seq = $1, cut_head = $2 where chain = $3";
+    db.execute(sql, &[seq.into(), head.into(), chain.into()]).await.map(drop)
 }

@@ -70,6 +70,16 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::WebhookDisabled
         | Kind::WebhookDeleted
         | Kind::WebhookReplayed
+        | Kind::InvitationCreated
+        | Kind::InvitationResent
+        | Kind::InvitationRevoked
+        | Kind::InvitationAccepted
+        | Kind::PersonalDataErased
+        | Kind::AuditPruned
+        | Kind::UsersImported
+        | Kind::UsersExported
+        | Kind::ImpersonationStarted
+        | Kind::AuditRead
         | Kind::WebhookFull => None,
     }
 }

@@ -2,6 +2,7 @@
 //! `main` and elsewhere. Needs as much memory for a long log as for a short one.
 use super::anchor::{Anchor, Comparison};
 use super::chain::{self, MAIN, hash, head_message, personal_hash};
+use super::erase::names;
 use super::{Kind, StoredEvent, store};
 use crate::app::App;
 use crate::error::Result;
@@ -28,6 +29,12 @@ pub struct Report {
     /// The same without the chain `main`, to be noted there.
     #[serde(skip)]
     pub(super) noted: Option<Anchor>,
+    /// Events of which what was personal was erased, with an event that says so.
+    pub erased: i64,
+    /// Events that were removed because of their age, with an event that says so.
+    pub removed: i64,
+    /// Anchors that name events removed since: of these only the lengths of the chains could be compared.
+    pub anchors_too_old: usize,
     /// What is wrong, empty when nothing is.
     pub findings: Vec<String>,
 }
@@ -40,11 +47,29 @@ impl Report {
     }
 }
 
+/// Times that a check begins anew because old events were removed while it ran.
+const TRIES: usize = 5;
+
 /// Reads the whole log and checks it.
 ///
 /// # Errors
 /// The database's. What is wrong with the log is in the report.
 pub async fn verify(app: &App, anchors: &[Anchor]) -> Result<Report> {
+    let mut tries = 0;
+    loop {
+        let (report, cuts) = check(app, anchors).await?;
+        tries += 1;
+        // Without findings it is right whatever happened meanwhile.
+        if report.findings.is_empty()
+            || tries == TRIES
+            || Anchor::of_cuts(&store::ends(&mut &app.db).await?) == cuts
+        {
+            return Ok(report);
+        }
+    }
+}
+
+async fn check(app: &App, anchors: &[Anchor]) -> Result<(Report, Option<Anchor>)> {
     // The ends first: events that are written meanwhile come after them.
     let ends = store::ends(&mut &app.db).await?;
     let mut report =
@@ -55,20 +80,32 @@ pub async fn verify(app: &App, anchors: &[Anchor]) -> Result<Report> {
             report.find(finding);
         }
     }
+    report.anchors_too_old = compared.too_old;
+    let cuts = Anchor::of_cuts(&ends);
     for chain in chain::all() {
         let Some(end) = ends.get(chain) else {
             report.find(format!("the end of the chain {chain} was removed"));
             continue;
         };
-        let walk = Walk { chain, ends: &ends, next: 1, head: None, compared: Comparison::default() };
-        walk.run(app, end, &mut report).await?;
+        let (cut, head) = end.cut.clone().unzip();
+        let cut = cut.unwrap_or_default();
+        report.removed += cut;
+        let compared = Comparison::default();
+        let walk = Walk { chain, ends: &ends, next: cut + 1, head, compared, pruned: None, erasure: None };
+        let pruned = walk.run(app, end, &mut report).await?;
+        if chain == MAIN && pruned != cuts {
+            report.find(
+                "the beginnings of chains were removed, and not as the last event says that tells of it"
+                    .into(),
+            );
+        }
         check_end(app, chain, end, &mut report);
     }
     for chain in ends.keys().filter(|name| chain::all().all(|chain| chain != *name)) {
         report.find(format!("the chain {chain} was put in"));
     }
     check_strays(app, &mut report).await?;
-    Ok(report)
+    Ok((report, cuts))
 }
 
 /// Goes through one chain from its beginning.
@@ -78,10 +115,14 @@ struct Walk<'e> {
     next: i64,
     head: Option<Vec<u8>>,
     compared: Comparison,
+    /// What the last event about a removal says, in the chain `main`.
+    pruned: Option<Anchor>,
+    /// The last event about an erasure that was looked up: its number, and what it says.
+    erasure: Option<(i64, Option<String>)>,
 }
 
 impl Walk<'_> {
-    async fn run(mut self, app: &App, end: &End, report: &mut Report) -> Result<()> {
+    async fn run(mut self, app: &App, end: &End, report: &mut Report) -> Result<Option<Anchor>> {
         let chain = self.chain;
         loop {
             let mut page = store::links(&mut &app.db, chain, self.next - 1, PAGE).await?;
@@ -91,7 +132,11 @@ impl Walk<'_> {
             }
             for event in &page {
                 self.step(event, report);
+                self.check_personal(app, event, report).await?;
                 if chain == MAIN {
+                    if event.kind == Kind::AuditPruned.name() {
+                        self.pruned = Anchor::of_cut_in(event.detail.as_deref());
+                    }
                     self.compare(app, event, report).await?;
                 }
             }
@@ -104,7 +149,7 @@ impl Walk<'_> {
                 "the last event, {chain}/{seq}, is not the one that the end of its chain names"
             ));
         }
-        Ok(())
+        Ok(self.pruned)
     }
 
     fn step(&mut self, event: &StoredEvent, report: &mut Report) {
@@ -114,18 +159,38 @@ impl Walk<'_> {
             report.find(format!("events {} to {} of the chain {chain} were removed", self.next, seq - 1));
         }
         report.events += 1;
-        if event.personal_hash.as_deref() != Some(&personal_hash(event)) {
-            report.find(format!(
-                "event {chain}/{seq} ({}): address, program or details were changed",
-                event.id
-            ));
-        }
         // After a gap nothing tells what the former hash was.
         if !gap && event.hash.as_deref() != Some(&hash(self.head.as_deref(), event)) {
             report.find(format!("event {chain}/{seq} ({}) was changed, moved or put in", event.id));
         }
         self.head.clone_from(&event.hash);
         self.next = seq + 1;
+    }
+
+    /// What is personal is what was written, or was erased as a later event says.
+    async fn check_personal(&mut self, app: &App, event: &StoredEvent, report: &mut Report) -> Result<()> {
+        let (chain, seq) = (self.chain, event.seq);
+        let Some(by) = event.erased_by else {
+            if event.personal_hash.as_deref() != Some(&personal_hash(event)) {
+                let what = "address, program or details were changed";
+                report.find(format!("event {chain}/{seq} ({}): {what}", event.id));
+            }
+            return Ok(());
+        };
+        if self.erasure.as_ref().is_none_or(|(known, _)| *known != by) {
+            let told = store::links(&mut &app.db, chain, by - 1, 1).await?.pop();
+            let told = told.filter(|told| told.seq == by && told.kind == Kind::PersonalDataErased.name());
+            self.erasure = Some((by, told.and_then(|told| told.detail)));
+        }
+        let told = self.erasure.as_ref().and_then(|(_, detail)| detail.as_deref());
+        let rightly = by > seq && names(told, seq) && event.is_blank();
+        if rightly {
+            report.erased += 1;
+        } else {
+            let what = "address, program and details were removed, and no erasure tells of it";
+            report.find(format!("event {chain}/{seq} ({}): {what}", event.id));
+        }
+        Ok(())
     }
 
     /// What an event noted of the other chains holds.

@@ -1,12 +1,11 @@
 //! `hallpass audit`.
 use super::{Common, Failure, Outcome, find_user, out};
 use crate::app::App;
-use crate::audit::{self, Anchor, Event, Filter, Kind, Report, StoredEvent};
+use crate::audit::{self, Anchor, AuditEvent, Event, Filter, Kind, Report, StoredEvent};
 use crate::clock::Timestamp;
 use crate::ids::RowId;
 use crate::web::Client;
 use clap::{Args, Subcommand};
-use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -98,7 +97,7 @@ impl Which {
             None => None,
         };
         let (since, until) = (instant(self.since.as_deref())?, instant(self.until.as_deref())?);
-        Ok(Filter { user, kind, since, until })
+        Ok(Filter { user, kind, failed: None, since, until })
     }
 }
 
@@ -135,7 +134,7 @@ fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
     common.with_app(async |app, out| {
         let filter = which.filter(&app).await?;
         let events = audit::latest(&app.db, &filter, i64::from(limit)).await?;
-        let values: Vec<Value> = events.iter().map(json).collect();
+        let values: Vec<AuditEvent> = events.iter().map(AuditEvent::from).collect();
         out.show(&json!({ "events": values }), || {
             if events.is_empty() {
                 return "There is no such event.".into();
@@ -157,16 +156,6 @@ fn row(event: &StoredEvent) -> [String; 7] {
         text(&event.ip),
         text(&event.detail),
     ]
-}
-
-fn json(event: &StoredEvent) -> Value {
-    let detail = event.detail.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    json!({
-        "chain": event.chain, "number": event.seq, "id": event.id, "at": event.at.rfc3339(), "kind": event.kind, "result": event.result,
-        "actor": event.actor, "userId": event.user, "sessionId": event.session, "requestId": event.request,
-        "identifierHash": event.identifier_hash, "ip": event.ip, "userAgent": event.agent, "detail": detail,
-        "hash": event.hash.as_deref().map(|hash| HEXLOWER.encode(hash)),
-    })
 }
 
 fn verify(common: &Common, files: &[PathBuf]) -> Outcome {
@@ -194,6 +183,19 @@ fn sentences(report: &Report) -> String {
         let count = report.before_chain;
         lines.push(format!("{count} events are older than the chains and not covered by them."));
     }
+    if report.removed > 0 {
+        lines.push(format!("{} events were removed because of their age.", report.removed));
+    }
+    if report.erased > 0 {
+        lines.push(format!(
+            "{} events are about deleted accounts; what was personal in them was erased.",
+            report.erased
+        ));
+    }
+    if report.anchors_too_old > 0 {
+        let count = report.anchors_too_old;
+        lines.push(format!("{count} anchors name events that were removed since: only how far the chains were could be compared."));
+    }
     if report.findings.is_empty() {
         lines.push(format!("The audit log is whole: {} events checked.", report.events));
     } else {
@@ -219,7 +221,7 @@ fn export(common: &Common, which: &Which, after: Option<RowId>, file: Option<&Pa
             }
             count += page.len();
             for event in &page {
-                writeln!(target, "{}", json(event))?;
+                writeln!(target, "{}", serde_json::to_string(&AuditEvent::from(event))?)?;
                 last = Some(event.id);
                 next = last.filter(|id| !id.made_after(settled)).or(next);
             }

@@ -1,6 +1,5 @@
 //! What the binary knows about itself: the API, its settings, completions, and the generated references.
 use super::{Cli, Common, Failure, Outcome, out};
-use crate::db;
 use crate::{config, openapi};
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
@@ -30,11 +29,7 @@ impl ShowConfig {
     #[expect(clippy::unused_self, reason = "every command runs alike")]
     pub(super) fn run(self, common: &Common) -> Outcome {
         let config = common.settings()?;
-        let mut value = serde_json::to_value(&config)?;
-        // What follows from other settings when it is not set.
-        value["server"]["public_url"] = config.public_url().into();
-        value["database"]["url"] = db::shown(&config.database_url()).into();
-        value["sessions"]["audience"] = config.audience().into();
+        let value = config.shown()?;
         common.out().show(&value, || lines(&value))
     }
 }

@@ -1,6 +1,8 @@
 //! `hallpass keys`.
 use super::{Common, Outcome, out};
 use crate::keys;
+use crate::roles::Authority;
+use crate::web::Client;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -45,7 +47,7 @@ fn list(common: &Common) -> Outcome {
             if keys.is_empty() {
                 return "There is no key yet; the first start of the server makes one.".into();
             }
-            let row = |key: &keys::KeyView| {
+            let row = |key: &keys::SigningKeyView| {
                 let (algorithm, state) = (key.algorithm.to_owned(), key.state.to_owned());
                 [
                     key.kid.clone(),
@@ -63,7 +65,10 @@ fn list(common: &Common) -> Outcome {
 
 fn rotate(common: &Common, drop_former: bool) -> Outcome {
     common.with_app(async |app, out| {
-        let kid = keys::rotate(&app, drop_former).await?;
+        let mut tx = app.db.begin().await?;
+        let kid = keys::rotate(&app, &mut tx, Authority::Operator, &Client::local(), drop_former).await?;
+        tx.commit().await?;
+        keys::maintain(&app).await?;
         out.show(&json!({ "kid": kid, "formerDropped": drop_former }), || {
             let former = if drop_former {
                 "The former keys are gone; clients refresh their access tokens."

@@ -3,7 +3,10 @@ mod audit;
 mod backup;
 mod docs;
 mod doctor;
+mod export;
 mod health;
+mod import;
+mod invite;
 mod keys;
 mod lock;
 mod migrate;
@@ -42,7 +45,8 @@ use std::sync::Arc;
                   Examples:\n  hallpass serve\n  hallpass user create --email ann@example.com --role admin\n  \
                   hallpass doctor\n  hallpass user list --json\n  \
                   HALLPASS_MOVE_TO=postgres://… hallpass move-to-postgres\n\n\
-                  Exit codes: 0 done, 1 failed, 2 the command was not understood, 3 go on as it says (move-to-postgres)."
+                  Exit codes: 0 done, 1 failed, 2 the command was not understood, 3 go on as it says (move-to-postgres),\n\
+                  4 done, but some records were refused (import)."
 )]
 struct Cli {
     #[command(flatten)]
@@ -72,6 +76,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Health(health::Health),
     User(user::UserCommand),
+    Invite(invite::InviteCommand),
     Sessions(sessions::SessionsCommand),
     Keys(keys::KeysCommand),
     Role(role::RoleCommand),
@@ -81,6 +86,8 @@ enum Command {
     Backup(backup::Backup),
     Restore(backup::Restore),
     MoveToPostgres(moving::MoveToPostgres),
+    Import(import::Import),
+    Export(export::Export),
     Openapi(docs::Openapi),
     Config(docs::ShowConfig),
     Completions(docs::Completions),
@@ -126,11 +133,14 @@ pub fn main() -> ExitCode {
 fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::MoveToPostgres(command) => return command.run(common),
+        Command::Import(command) => return command.run(common),
+        Command::Export(command) => command.run(common),
         Command::Serve(command) => command.run(common),
         Command::Migrate(command) => command.run(common),
         Command::Doctor(command) => command.run(common),
         Command::Health(command) => command.run(common),
         Command::User(command) => command.run(common),
+        Command::Invite(command) => command.run(common),
         Command::Sessions(command) => command.run(common),
         Command::Keys(command) => command.run(common),
         Command::Role(command) => command.run(common),
@@ -173,7 +183,11 @@ impl Common {
 
     /// Does something with the application, beside a server that may be running on the same database.
     fn with_app(&self, work: impl AsyncFnOnce(App, Out) -> Outcome) -> Outcome {
-        let config = self.settings()?;
+        self.with_settings(self.settings()?, work)
+    }
+
+    /// The same, with settings that the command has adjusted.
+    fn with_settings(&self, config: Config, work: impl AsyncFnOnce(App, Out) -> Outcome) -> Outcome {
         let (clock, random) = machine();
         let out = self.out();
         runtime()?.block_on(async {

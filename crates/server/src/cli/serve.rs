@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::config::Config;
 use crate::web::Client;
-use crate::{secret_key, server, start, telemetry};
+use crate::{admin, secret_key, server, start, telemetry};
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -77,7 +77,8 @@ async fn serve(mut config: Config, migrate: bool, common: &Common) -> Outcome {
     let app = start::start(config, clock, random, embedded || migrate).await?;
     // Beside the start, since its commit would be a fifth of it.
     tokio::spawn(note(app.clone(), Kind::ServerStarted));
-    banner(&app, common)?;
+    let first = admin::first_administrator_link(&app).await?;
+    banner(&app, common, first)?;
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server::serve(app.clone(), listener, stopped));
     tokio::select! {
@@ -101,11 +102,13 @@ async fn note(app: App, kind: Kind) {
 }
 
 /// Addresses to open, on standard output.
-fn banner(app: &App, common: &Common) -> Outcome {
+fn banner(app: &App, common: &Common, first_administrator: Option<String>) -> Outcome {
     let url = &app.public_url;
     let mailbox = app.config.dev_mailbox();
-    let value =
-        json!({ "url": url, "listen": app.config.server.listen, "development": app.config.development() });
+    let value = json!({
+        "url": url, "listen": app.config.server.listen, "development": app.config.development(),
+        "firstAdministrator": first_administrator,
+    });
     if common.json {
         // On one line: a script reads the first line and goes on.
         return out::print(&value.to_string());
@@ -115,6 +118,9 @@ fn banner(app: &App, common: &Common) -> Outcome {
         format!("  API reference  {url}/docs"),
         format!("  Health         {url}/health/ready"),
     ];
+    if let Some(link) = first_administrator {
+        lines.push(format!("  Administrator  {link}\n                 (nobody is one yet: this makes the first, once, within 24 hours)"));
+    }
     if mailbox {
         lines.push(format!("  Mailbox        {url}/dev/mailbox   (mails land here; nothing is sent)"));
         lines

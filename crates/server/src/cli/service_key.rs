@@ -2,7 +2,9 @@
 use super::{Common, Failure, Outcome, explain, out};
 use crate::error::Code;
 use crate::ids::RowId;
-use crate::service_keys::{self, KeyView, Scope};
+use crate::roles::Authority;
+use crate::service_keys::{self, MOST_LIFE, NewKey, Scope, ServiceKeyView};
+use crate::web::Client;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -55,9 +57,7 @@ fn scopes() -> PossibleValuesParser {
 
 fn life(text: &str) -> Result<Duration, String> {
     let life = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 90d or 12h"))?;
-    // Ten years: beyond, an instant in microseconds might not hold it, and nobody means it.
-    let most = Duration::from_secs(3650 * 86_400);
-    let fits = life >= Duration::from_secs(1) && life <= most;
+    let fits = life >= Duration::from_secs(1) && life <= MOST_LIFE;
     fits.then_some(life).ok_or_else(|| "choose from 1s to 3650d".into())
 }
 
@@ -74,8 +74,11 @@ impl ServiceKeyCommand {
 fn create(common: &Common, name: &str, scopes: &[String], life: Option<Duration>) -> Outcome {
     let scopes: Vec<Scope> = scopes.iter().filter_map(|name| Scope::from_name(name)).collect();
     common.with_app(async |app, out| {
-        let made = service_keys::create(&app, name, &scopes, life).await;
+        let new = NewKey { name, scopes: &scopes, life };
+        let mut tx = app.db.begin().await?;
+        let made = service_keys::create(&app, &mut tx, Authority::Operator, &Client::local(), &new).await;
         let (key, secret) = made.map_err(|error| explain(&error))?;
+        tx.commit().await?;
         let view = key.view(app.now());
         out.remark(
             "This is the only time that the key is shown; keep it where the service keeps its secrets.",
@@ -97,7 +100,7 @@ fn list(common: &Common) -> Outcome {
     common.with_app(async |app, out| {
         let now = app.now();
         let keys = service_keys::list(&app.db).await?;
-        let views: Vec<KeyView> = keys.iter().map(|key| key.view(now)).collect();
+        let views: Vec<ServiceKeyView> = keys.iter().map(|key| key.view(now)).collect();
         out.show(&json!({ "serviceKeys": views }), || {
             if views.is_empty() {
                 return "There is no service key; `hallpass service-key create` makes one.".into();
@@ -108,7 +111,7 @@ fn list(common: &Common) -> Outcome {
     })
 }
 
-fn row(view: &KeyView) -> [String; 7] {
+fn row(view: &ServiceKeyView) -> [String; 7] {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     let (expires, used) = (or_none(&view.expires_at), or_none(&view.last_used_at));
     let scopes = view.scopes.join(",");
@@ -122,10 +125,13 @@ fn revoke(common: &Common, text: &str) -> Outcome {
         ))
     })?;
     common.with_app(async |app, out| {
-        let changed = service_keys::revoke(&app, id).await.map_err(|error| match error.code {
+        let mut tx = app.db.begin().await?;
+        let done = service_keys::revoke(&app, &mut tx, Authority::Operator, &Client::local(), id).await;
+        let changed = done.map_err(|error| match error.code {
             Code::NotFound => Failure(format!("there is no service key {id}")),
             _ => explain(&error),
         })?;
+        tx.commit().await?;
         out.show(&json!({ "revoked": changed }), || {
             if changed {
                 "The key opens nothing any more.".into()

@@ -2,7 +2,7 @@
 use super::forward_auth;
 use super::{
     Config, ConfigError, EmailOtp, FactorPolicy, HashCost, Profile, SigningAlgorithm, compat, parse_network,
-    passkeys, webhooks,
+    passkeys, registration, retention, webhooks,
 };
 use crate::db;
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ pub(super) fn check(config: &Config) -> Vec<ConfigError> {
     sessions(config, &mut problems);
     passwords(config, &mut problems);
     passkeys::check(config, &mut problems);
+    registration::check(config, &mut problems);
+    retention::check(config, &mut problems);
     mail(config, &mut problems);
     limits(config, &mut problems);
     login(config, &mut problems);
@@ -216,6 +218,7 @@ fn sessions(config: &Config, problems: &mut Vec<ConfigError>) {
     };
     between("sessions.access_ttl", sessions.access_ttl, 1, 3600, "1s and 1h");
     between("sessions.refresh_ttl", sessions.refresh_ttl, 1, 400 * 86_400, "1s and 400d");
+    between("sessions.impersonation_ttl", sessions.impersonation_ttl, 0, 3600, "0 and 1h");
     between("sessions.absolute_ttl", sessions.absolute_ttl, 1, 400 * 86_400, "1s and 400d");
     between("sessions.handover_window", sessions.handover_window, 0, 60, "0 and 60s");
     between("sessions.leeway", sessions.leeway, 0, 120, "0 and 120s");

@@ -9,11 +9,13 @@ use utoipa::ToSchema;
 pub struct Notices {
     /// Whether a sign-in on a device that the account has never used is told by mail, with a link for "this was not me".
     pub new_device: bool,
+    /// Whether the user is told by mail when an administrator signs in as them.
+    pub impersonation: bool,
 }
 
 impl Default for Notices {
     fn default() -> Self {
-        Self { new_device: true }
+        Self { new_device: true, impersonation: true }
     }
 }
 

@@ -52,7 +52,7 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Settings whose environment value is a comma-separated list.
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 8] = [
     "server.allowed_origins",
     "server.trusted_proxies",
     "keys.previous_secret_keys",
@@ -60,6 +60,7 @@ const LISTS: [&str; 7] = [
     "passkeys.origins",
     "factors.required_roles",
     "webhooks.allow_private",
+    "registration.domains",
 ];
 
 /// Reads and validates. Returns the settings and sentences to say at start.

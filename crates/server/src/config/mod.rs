@@ -9,6 +9,8 @@ mod forward_auth;
 mod load;
 mod passkeys;
 mod reference;
+mod registration;
+mod retention;
 mod sections;
 mod server;
 mod values;
@@ -23,6 +25,8 @@ pub use forward_auth::ForwardAuth;
 pub use load::{Sources, load};
 pub use passkeys::Passkeys;
 pub use reference::reference;
+pub use registration::{Access, Registration, RegistrationMode};
+pub use retention::Retention;
 pub use sections::*;
 pub use server::{ForwardedHeader, Mode, Profile, Server};
 pub use values::{Secret, parse_network};
@@ -81,6 +85,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Other systems that are asked before somebody registers or signs in (`docs/webhooks.md`).
     pub hooks: Hooks,
+    /// For how long what is over is kept.
+    pub retention: Retention,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }
@@ -153,6 +159,18 @@ impl Config {
     /// Whether the database is a file of this node's, so that no other node can share it.
     pub fn embedded(&self) -> bool {
         db::is_embedded(&self.database_url())
+    }
+
+    /// Every setting in effect, what follows from others included, without secrets.
+    ///
+    /// # Errors
+    /// None that occur.
+    pub fn shown(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        value["server"]["public_url"] = self.public_url().into();
+        value["database"]["url"] = db::shown(&self.database_url()).into();
+        value["sessions"]["audience"] = self.audience().into();
+        Ok(value)
     }
 
     /// Opens the configured database; Redis carries announcements as well, if it is given.

@@ -92,6 +92,10 @@ pub struct Sessions {
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub absolute_ttl: Duration,
+    /// Longest life of a session in which an administrator acts as somebody, within `access_ttl`. `0` so that nobody does.
+    #[serde(with = "duration")]
+    #[schema(value_type = String)]
+    pub impersonation_ttl: Duration,
     /// How long the predecessor of a refresh token still gets the same successor. `0` for the strict rule.
     #[serde(with = "duration")]
     #[schema(value_type = String)]
@@ -122,6 +126,7 @@ impl Default for Sessions {
             access_ttl: Duration::from_secs(15 * 60),
             refresh_ttl: Duration::from_secs(7 * 86_400),
             absolute_ttl: Duration::from_secs(30 * 86_400),
+            impersonation_ttl: Duration::from_secs(15 * 60),
             handover_window: Duration::from_secs(10),
             late_retry: true,
             on_reuse: OnReuse::Session,
@@ -177,25 +182,6 @@ impl Default for Passwords {
             queue: 128,
         }
     }
-}
-
-/// How accounts come into being.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RegistrationMode {
-    /// No user exists before the mailbox is proven.
-    #[default]
-    Pending,
-    /// The user exists and is signed in at once, unverified; a known address is told, which is the weaker choice.
-    Immediate,
-}
-
-/// How accounts come into being.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Registration {
-    /// `pending` or `immediate`.
-    pub mode: RegistrationMode,
 }
 
 /// Mailed links and codes.

@@ -196,7 +196,7 @@ pub fn cookie(app: &Inner, secret: &Opaque) -> Option<HeaderValue> {
     app.cookies.set(Cookie::Device, &secret.expose(), LIFE)
 }
 
-/// Removes devices whose cookie has expired anyway, a batch at a time; returns how many.
-pub async fn purge(tx: &mut Tx, now: Timestamp) -> Result<u64> {
-    Ok(store::purge(tx, now.minus(LIFE)).await?)
+/// Removes devices without a sign-in since an instant, a batch at a time; returns how many.
+pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    Ok(store::purge(tx, before).await?)
 }

@@ -89,12 +89,15 @@ pub async fn confirm_change(app: &App, client: &Client, token: &str) -> Result<U
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
+    let former = reload(&mut tx, found.user).await?;
     if !users::change_email(app, &mut tx, found.user, &new, now).await? {
         return Err(invalid());
     }
     // Links that were mailed to the former address open nothing any more, but for the undo.
     codes::kill_all(&mut tx, found.user).await?;
-    audit::record(app, &mut tx, Event::new(Kind::EmailChanged, client).user(found.user), now);
+    // The former address as a keyed hash: should the account be deleted one day, what happened to it then can be found and erased.
+    let event = Event::new(Kind::EmailChanged, client).user(found.user).identifier(&former.email_normalised);
+    audit::record(app, &mut tx, event, now);
     let user = reload(&mut tx, found.user).await?;
     tx.commit().await?;
     Ok(user)

@@ -35,6 +35,8 @@ pub enum Code {
     InsufficientScope,
     /// The caller lacks a role or permission, or would give what it does not hold.
     Forbidden,
+    /// An administrator acts in this session, which may only look.
+    Impersonated,
     /// The CSRF token is missing or does not belong to the session.
     CsrfFailed,
     /// The call came from a page of another origin.
@@ -45,6 +47,8 @@ pub enum Code {
     RefusedByHook,
     /// The mailbox has to be proven first.
     EmailNotVerified,
+    /// The settings do not let this address register.
+    RegistrationClosed,
     /// No such thing.
     NotFound,
     /// The path exists, the method does not.
@@ -63,6 +67,10 @@ pub enum Code {
     SessionLimitReached,
     /// The account has as many passkeys as it may have.
     PasskeyLimitReached,
+    /// The address has an invitation that still opens an account.
+    InvitationExists,
+    /// The invitation was accepted or revoked.
+    InvitationOver,
     /// Nobody else could administer the server.
     LastAdministrator,
     /// A role of that name exists.
@@ -97,7 +105,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 49] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::InvalidToken,
@@ -114,11 +122,13 @@ impl Code {
         Self::InvalidServiceKey,
         Self::InsufficientScope,
         Self::Forbidden,
+        Self::Impersonated,
         Self::CsrfFailed,
         Self::OriginNotAllowed,
         Self::ReauthenticationRequired,
         Self::RefusedByHook,
         Self::EmailNotVerified,
+        Self::RegistrationClosed,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -128,6 +138,8 @@ impl Code {
         Self::FactorRequired,
         Self::SessionLimitReached,
         Self::PasskeyLimitReached,
+        Self::InvitationExists,
+        Self::InvitationOver,
         Self::LastAdministrator,
         Self::RoleExists,
         Self::RoleInUse,
@@ -165,11 +177,13 @@ impl Code {
             Self::InvalidServiceKey => (401, "invalid_service_key", "Send a live service key: Authorization: Bearer hp_sk_… (`hallpass service-key create` makes one)."),
             Self::InsufficientScope => (403, "insufficient_scope", "This service key does not allow the call. Make one with the scope."),
             Self::Forbidden => (403, "forbidden", "Your account lacks a permission or role that this needs; the detail names it."),
+            Self::Impersonated => (403, "impersonated", "You act as somebody else in this session. It can look at the account and change nothing."),
             Self::CsrfFailed => (403, "csrf_failed", "Send the value of the csrfToken cookie of this session in the x-csrf-token header."),
             Self::OriginNotAllowed => (403, "origin_not_allowed", "Calls from this origin are not allowed. Add it to server.allowed_origins."),
             Self::ReauthenticationRequired => (403, "reauthentication_required", "Prove your identity again with POST /api/v1/reauthenticate, by one of methods, then repeat the call."),
             Self::RefusedByHook => (403, "refused_by_hook", "This is not allowed here. Ask the operator of the service."),
             Self::EmailNotVerified => (403, "email_not_verified", "Confirm your e-mail address first."),
+            Self::RegistrationClosed => (403, "registration_closed", "Not everybody can have an account here; the detail says who can."),
             Self::NotFound => (404, "not_found", "There is nothing here."),
             Self::MethodNotAllowed => (405, "method_not_allowed", "This path does not take this method; see the Allow header."),
             Self::RequestTimeout => (408, "request_timeout", "The request took too long to arrive. Send it again."),
@@ -179,6 +193,8 @@ impl Code {
             Self::FactorRequired => (409, "factor_required", "This account needs a second factor. Set up another one first."),
             Self::SessionLimitReached => (409, "session_limit_reached", "This account has as many sessions as it may have. End one first."),
             Self::PasskeyLimitReached => (409, "passkey_limit_reached", "This account has as many passkeys as it may have. Remove one first."),
+            Self::InvitationExists => (409, "invitation_exists", "This address has an invitation already. Send that one again, or revoke it first."),
+            Self::InvitationOver => (409, "invitation_over", "This invitation was accepted or revoked. Make a new one."),
             Self::LastAdministrator => (409, "last_administrator", "Nobody else has the role admin. Give it to somebody first."),
             Self::RoleExists => (409, "role_exists", "There is a role of that name. Change it instead."),
             Self::RoleInUse => (409, "role_in_use", "Somebody has this role. Take it from them first."),

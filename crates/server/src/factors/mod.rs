@@ -3,11 +3,13 @@
 //! Invariants: whoever changes the second factors of a user holds `users::lock_factors` for the rest of the transaction, in which
 //! event and mail are written as well; only the owner of a proven mailbox can set one up, so nobody plants one on another's
 //! address; recovery codes exist beside another factor only; a password reset touches none of this.
+mod carry;
 mod recovery;
 mod routes;
 mod store;
 mod totp;
 
+pub use carry::{Carried, CarriedTotp, carry, import};
 pub use routes::routes;
 pub use totp::{TotpSetup, reseal};
 

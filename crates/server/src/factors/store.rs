@@ -1,6 +1,7 @@
 //! Rows of `totp_secrets` and `recovery_codes`.
+use super::CarriedTotp;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements, Value};
+use crate::db::{DbError, Row, Statements, Tx, Value};
 use crate::ids::{RowId, UserId};
 
 type Result<T> = std::result::Result<T, DbError>;
@@ -140,4 +141,52 @@ pub(super) async fn codes_left(db: &mut impl Statements, user: UserId) -> Result
     let sql = "select count(*) from recovery_codes where user_id = $1 and used_at is null";
     let row = db.query_opt(sql, &[user.into()]).await?;
     row.map_or(Ok(0), |mut row| row.int())
+}
+
+/// A confirmed authenticator app from elsewhere.
+pub(super) struct ImportedTotp<'a> {
+    pub(super) user: UserId,
+    pub(super) id: RowId,
+    pub(super) totp: &'a CarriedTotp,
+    pub(super) sealed: &'a [u8],
+}
+
+pub(super) async fn import_totp(tx: &mut Tx, apps: &[ImportedTotp<'_>]) -> Result<()> {
+    let sql = "insert into totp_secrets (user_id, id, sealed_secret, created_at, confirmed_at, last_step, last_used_at)
+         values ($1, $2, $3, $4, $4, $5, $6)";
+    let sets: Vec<Vec<Value<'_>>> = apps
+        .iter()
+        .map(|app| {
+            let CarriedTotp { created_at, last_step, last_used_at, .. } = app.totp;
+            let (created_at, last_step) = ((*created_at).into(), (*last_step).into());
+            vec![
+                app.user.into(),
+                app.id.into(),
+                app.sealed.into(),
+                created_at,
+                last_step,
+                (*last_used_at).into(),
+            ]
+        })
+        .collect();
+    tx.query_each(sql, &sets).await.map(drop)
+}
+
+pub(super) async fn import_codes(
+    tx: &mut Tx,
+    codes: &[(RowId, UserId, &[u8; 32])],
+    now: Timestamp,
+) -> Result<()> {
+    let sql = "insert into recovery_codes (id, user_id, code_hash, created_at) values ($1, $2, $3, $4)
+         on conflict do nothing";
+    let sets: Vec<Vec<Value<'_>>> = codes
+        .iter()
+        .map(|(id, user, hash)| vec![(*id).into(), (*user).into(), (*hash).into(), now.into()])
+        .collect();
+    tx.query_each(sql, &sets).await.map(drop)
+}
+
+pub(super) async fn unused_codes(db: &mut impl Statements, user: UserId) -> Result<Vec<[u8; 32]>> {
+    let sql = "select code_hash from recovery_codes where user_id = $1 and used_at is null order by id";
+    db.query(sql, &[user.into()]).await?.into_iter().map(|mut row| row.digest()).collect()
 }

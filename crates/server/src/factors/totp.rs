@@ -96,7 +96,7 @@ fn right_step(
 }
 
 /// What a secret is sealed for, so that it opens in nobody else's row.
-fn bound_to(user: UserId) -> Vec<u8> {
+pub(super) fn bound_to(user: UserId) -> Vec<u8> {
     format!("totp/{user}").into_bytes()
 }
 

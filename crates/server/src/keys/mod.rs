@@ -13,12 +13,14 @@ use crate::clock::Timestamp;
 use crate::config::SigningAlgorithm;
 use crate::db::{Statements, Tx};
 use crate::error::{Error, Result};
+use crate::roles::Authority;
 use crate::signing::KeySet;
 use crate::web::Client;
 use data_encoding::HEXLOWER;
 use hallpass_crypto::jwk::{Algorithm, SigningKey, VerifyingKey};
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// One node at a time decides about keys.
 const LOCK: &str = "keys";
@@ -44,9 +46,9 @@ pub struct StoredKey {
 }
 
 /// A signing key as operators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct KeyView {
+pub struct SigningKeyView {
     /// Key id.
     pub kid: String,
     /// Algorithm.
@@ -126,31 +128,42 @@ pub async fn maintain(app: &App) -> Result<()> {
     install(app, &keys, now)
 }
 
-/// Makes a new key that signs at once; the former ones verify until their tokens have expired, or not at all.
-pub async fn rotate(app: &App, drop_former: bool) -> Result<String> {
+/// Makes a new key that signs at once; the former ones verify until their tokens have expired, or not at all. The caller commits
+/// and then calls [`maintain`]; other nodes look for keys every 10 seconds.
+pub async fn rotate(
+    app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
+    client: &Client,
+    drop_former: bool,
+) -> Result<String> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
     tx.lock(LOCK).await?;
-    let former = store::all(&mut tx).await?;
-    let kid = create(app, &mut tx, now, now).await?;
+    let former = store::all(tx).await?;
+    let by = By { name: &by.name(), client };
+    let kid = create(app, tx, &by, now, now).await?;
     for key in former {
         if drop_former {
-            remove(app, &mut tx, &key.kid, &Client::local(), now).await?;
+            remove(app, tx, &key.kid, &by, now).await?;
         } else {
-            store::retire(&mut tx, &key.kid, now).await?;
+            store::retire(tx, &key.kid, now).await?;
         }
     }
-    tx.commit().await?;
-    maintain(app).await?;
     Ok(kid)
 }
 
+/// Who causes a change of keys, for the audit log.
+struct By<'a> {
+    name: &'a str,
+    client: &'a Client,
+}
+
 /// All keys, newest first.
-pub async fn list(app: &App) -> Result<Vec<KeyView>> {
+pub async fn list(app: &App) -> Result<Vec<SigningKeyView>> {
     let now = app.now();
     let keys = store::all(&mut &app.db).await?;
     let signing = signing_key(app, &keys, now).map(|key| key.kid.clone());
-    let view = |key: &StoredKey| KeyView {
+    let view = |key: &StoredKey| SigningKeyView {
         kid: key.kid.clone(),
         algorithm: key.algorithm.name(),
         state: if Some(&key.kid) == signing.as_ref() {
@@ -209,16 +222,17 @@ fn is_replaced(key: &StoredKey, signing: &StoredKey) -> bool {
 }
 
 async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timestamp) -> Result<()> {
+    let by = By { name: "system", client: &Client::system() };
     match signing_key(app, keys, now) {
         None => {
-            create(app, tx, now, now).await?;
+            create(app, tx, &by, now, now).await?;
             for key in keys.iter().filter(|key| key.retired_at.is_none()) {
                 store::retire(tx, &key.kid, now).await?;
             }
         }
         Some(signing) => {
             if wants_successor(app, signing, keys, now) {
-                create(app, tx, now, now.plus(app.config.keys.publish_ahead)).await?;
+                create(app, tx, &by, now, now.plus(app.config.keys.publish_ahead)).await?;
             }
             for key in keys.iter().filter(|key| is_replaced(key, signing)) {
                 store::retire(tx, &key.kid, now).await?;
@@ -226,19 +240,25 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
         }
     }
     for key in keys.iter().filter(|key| gone_at(app, key).is_some_and(|at| at <= now)) {
-        remove(app, tx, &key.kid, &Client::system(), now).await?;
+        remove(app, tx, &key.kid, &by, now).await?;
     }
     Ok(())
 }
 
-async fn remove(app: &App, tx: &mut Tx, kid: &str, client: &Client, now: Timestamp) -> Result<()> {
+async fn remove(app: &App, tx: &mut Tx, kid: &str, by: &By<'_>, now: Timestamp) -> Result<()> {
     store::remove(tx, kid).await?;
-    let event = Event::new(Kind::SigningKeyRemoved, client).detail(serde_json::json!({ "kid": kid }));
-    audit::record(app, tx, event, now);
+    let event = Event::new(Kind::SigningKeyRemoved, by.client);
+    audit::record(app, tx, event.detail(serde_json::json!({ "by": by.name, "kid": kid })), now);
     Ok(())
 }
 
-async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -> Result<String> {
+async fn create(
+    app: &App,
+    tx: &mut Tx,
+    by: &By<'_>,
+    now: Timestamp,
+    signs_from: Timestamp,
+) -> Result<String> {
     let hmac_id = HEXLOWER.encode(&app.random_bytes::<16>());
     let key = SigningKey::generate(algorithm(app), &hmac_id).map_err(Error::internal)?;
     let private = key.to_pkcs8().map_err(Error::internal)?;
@@ -253,10 +273,10 @@ async fn create(app: &App, tx: &mut Tx, now: Timestamp, signs_from: Timestamp) -
         retired_at: None,
     };
     store::insert(tx, &stored).await?;
-    let client = Client::system();
-    let event = Event::new(Kind::SigningKeyCreated, &client);
-    let event = event.detail(serde_json::json!({ "kid": stored.kid, "algorithm": stored.algorithm.name() }));
-    audit::record(app, tx, event, now);
+    let detail = serde_json::json!({
+        "by": by.name, "kid": stored.kid, "algorithm": stored.algorithm.name(),
+    });
+    audit::record(app, tx, Event::new(Kind::SigningKeyCreated, by.client).detail(detail), now);
     Ok(stored.kid)
 }
 

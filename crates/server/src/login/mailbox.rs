@@ -18,7 +18,7 @@ use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::sessions;
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use hallpass_crypto::code;
 use hallpass_crypto::digest::equal;
@@ -51,7 +51,8 @@ pub enum Verified {
 /// Verifies a mailbox.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] for links, [`Code::InvalidCode`] for codes, [`Code::Busy`].
+/// [`Code::InvalidToken`] for links, [`Code::InvalidCode`] for codes, [`Code::RegistrationClosed`] when the settings have changed
+/// since, [`Code::Busy`].
 pub async fn verify_email(app: &App, client: &Client, proof: Proof, same: SameClient) -> Result<Verified> {
     match proof {
         Proof::Link(token) if token.starts_with(SecretKind::EmailChange.prefix()) => {
@@ -215,6 +216,7 @@ async fn complete(
     };
     let username = pending.username.as_deref().and_then(Username::parse);
     let new = NewUser {
+        way: Way::SignUp,
         email: &email,
         username: username.as_ref(),
         name: pending.name.as_deref(),

@@ -6,6 +6,7 @@
 mod admit;
 mod attempt;
 mod consent;
+mod impersonate;
 mod mailbox;
 mod pages;
 mod passkey;
@@ -21,6 +22,7 @@ mod signup;
 mod store;
 
 pub use admit::{Admitted, SignedIn, Wanted};
+pub use impersonate::{Impersonate, impersonate};
 pub use mailbox::{Proof, SameClient, Verified, verify_by_opening, verify_email};
 pub use pages::routes as page_routes;
 pub use passkey::Answered;
@@ -33,6 +35,7 @@ pub use routes::{
 pub use second::{Finish, Given, Method, finish};
 pub use signup::{Registered, SignUp, forget_address, register, resend};
 
+use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::Result;
@@ -46,10 +49,26 @@ pub async fn forget_attempts(tx: &mut Tx, user: UserId) -> Result<()> {
     attempt::forget_user(tx, user).await
 }
 
-/// Removes registrations and sign-ins that were never completed, a batch at a time; returns how many.
+/// Ends the sign-ins that were begun by an address alone, because its account is being deleted.
 ///
 /// # Errors
 /// The database's.
-pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    Ok(signup::purge(tx, before).await? + attempt::purge(tx, before).await?)
+pub async fn forget_attempts_of_address(app: &App, tx: &mut Tx, email_normalised: &str) -> Result<()> {
+    attempt::forget_identifier(tx, &second::hash_of(app, email_normalised)).await
+}
+
+/// Removes registrations that were never completed, a batch at a time; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn purge_registrations(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    signup::purge(tx, before).await
+}
+
+/// Removes sign-ins that were never completed, a batch at a time; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn purge_attempts(tx: &mut Tx, before: Timestamp) -> Result<u64> {
+    attempt::purge(tx, before).await
 }

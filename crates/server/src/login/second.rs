@@ -238,7 +238,8 @@ pub(super) fn identifier_hash(app: &App, email: &Email) -> String {
     hash_of(app, &email.normalised)
 }
 
-fn hash_of(app: &App, normalised: &str) -> String {
+/// The same, of a normalised address.
+pub(super) fn hash_of(app: &App, normalised: &str) -> String {
     HEXLOWER.encode(&app.secrets.identifiers.mac(normalised.as_bytes()))
 }
 

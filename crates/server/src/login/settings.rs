@@ -14,6 +14,8 @@ pub struct PublicSettings {
     product_name: String,
     /// `pending` or `immediate`.
     registration_mode: &'static str,
+    /// Who may register: `open`, `invite_only`, `domains` or `closed`. Which domains is not told: a list may name partners.
+    registration_access: &'static str,
     /// Ways to sign in.
     login: LoginWays,
     /// Rules of new passwords.
@@ -77,6 +79,7 @@ pub(super) fn public(app: &Inner) -> PublicSettings {
             RegistrationMode::Pending => "pending",
             RegistrationMode::Immediate => "immediate",
         },
+        registration_access: config.registration.access.name(),
         login: LoginWays {
             identifiers: ["email", "username"],
             methods: ["password", "passkey"]

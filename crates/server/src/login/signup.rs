@@ -18,7 +18,7 @@ use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords::{self, Context};
 use crate::sessions::{Delivery, amr};
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use hallpass_crypto::code;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
@@ -53,8 +53,10 @@ pub enum Registered {
 /// Registers.
 ///
 /// # Errors
-/// [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`], [`Code::RefusedByHook`], [`Code::HookFailed`]; in `immediate` mode [`Code::EmailTaken`].
+/// [`Code::RegistrationClosed`], [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`], [`Code::RefusedByHook`],
+/// [`Code::HookFailed`]; in `immediate` mode [`Code::EmailTaken`].
 pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Registered> {
+    users::check_access(app, Way::SignUp, &wish.email)?;
     let context = Context {
         email: &wish.email.typed,
         username: wish.username.as_ref().map(|name| name.typed.as_str()),
@@ -164,6 +166,7 @@ async fn begin(
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let new = NewUser {
+        way: Way::SignUp,
         email: &wish.email,
         username: wish.username.as_ref(),
         name: wish.name.as_deref(),

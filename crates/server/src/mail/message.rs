@@ -58,6 +58,13 @@ pub enum Message {
         /// Of the client, for people.
         device: String,
     },
+    /// Link with which to have an account.
+    Invitation {
+        /// Opens the page that asks for a password.
+        link: String,
+        /// Life of the link.
+        hours: u64,
+    },
     /// To the new address: prove that it is yours.
     EmailChangeConfirm {
         /// Opens the page that confirms.
@@ -108,6 +115,15 @@ pub enum Message {
         link: String,
         /// Life of the link.
         days: u64,
+    },
+    /// An administrator signed in as the user.
+    Impersonated {
+        /// RFC 3339.
+        at: String,
+        /// When it ends at the latest, RFC 3339.
+        until: String,
+        /// Why, in the administrator's words.
+        reason: String,
     },
     /// The owner said that a sign-in was somebody else's, and it was ended.
     SignInDisowned {
@@ -216,12 +232,14 @@ impl Message {
             Self::PasskeyRemoved(_) => "passkey_removed",
             Self::PasskeyCloned(_) => "passkey_cloned",
             Self::UsernameChanged { .. } => "username_changed",
+            Self::Invitation { .. } => "invitation",
             Self::EmailChangeConfirm { .. } => "email_change_confirm",
             Self::EmailChangeNotice { .. } => "email_change_notice",
             Self::EmailChanged { .. } => "email_changed",
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::NewDevice { .. } => "new_device",
+            Self::Impersonated { .. } => "impersonated",
             Self::SignInDisowned { .. } => "sign_in_disowned",
             Self::FactorChanged { .. } => "factor_changed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
@@ -247,7 +265,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 22] {
+    pub fn samples() -> [Self; 24] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -262,6 +280,7 @@ impl Message {
             Self::PasskeyRemoved(passkey()),
             Self::PasskeyCloned(passkey()),
             Self::UsernameChanged { username: Some("ann".into()), at: at(), ip: ip(), device: device() },
+            Self::Invitation { link: link(), hours: 168 },
             Self::EmailChangeConfirm { link: link(), hours: 24 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChanged {
@@ -278,6 +297,11 @@ impl Message {
                 device: device(),
                 link: link(),
                 days: 7,
+            },
+            Self::Impersonated {
+                at: at(),
+                until: at(),
+                reason: "Ticket 4711: the invoice is not shown".into(),
             },
             Self::SignInDisowned { reset_link: link() },
             Self::FactorChanged { change: "added", factor: "totp", at: at(), ip: ip(), device: device() },

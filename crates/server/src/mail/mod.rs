@@ -151,6 +151,14 @@ pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(store::purge(tx, before).await?)
 }
 
+/// Removes the mails to an address that are done with, because its account is being deleted. What waits is still delivered.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(tx: &mut Tx, email_normalised: &str) -> Result<()> {
+    Ok(store::forget(tx, email_normalised).await?)
+}
+
 /// Opens a row's payload; a sentence when that fails.
 fn open(app: &Inner, id: RowId, sealed: &[u8]) -> Result<Payload, String> {
     let plain =

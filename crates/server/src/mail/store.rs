@@ -140,7 +140,7 @@ pub(super) async fn recent(
 ) -> Result<(i64, i64)> {
     let sql = "select count(case when created_at > $1 then 1 end), count(*) from outbox
          where recipient = $2 and created_at > $3
-         and kind in ('verify_email', 'account_exists', 'password_reset', 'email_change_confirm', 'sign_in_link')";
+         and kind in ('verify_email', 'account_exists', 'password_reset', 'email_change_confirm', 'sign_in_link', 'invitation')";
     match db.query_opt(sql, &[since.into(), recipient.into(), long_since.into()]).await? {
         Some(mut row) => Ok((row.int()?, row.int()?)),
         None => Ok((0, 0)),
@@ -171,6 +171,12 @@ pub(super) async fn kept(db: &mut impl Statements, recipient: Option<&str>, limi
     };
     let kept = |mut row: Row| Ok(Kept { id: row.row_id()?, payload: row.bytes()?, created_at: row.time()? });
     rows.into_iter().map(kept).collect()
+}
+
+/// Removes the settled rows of a recipient.
+pub(super) async fn forget(db: &mut impl Statements, recipient: &str) -> Result<()> {
+    let sql = "delete from outbox where recipient = $1 and next_attempt_at = $2";
+    db.execute(sql, &[recipient.into(), NEVER.into()]).await.map(drop)
 }
 
 /// Removes a batch of settled rows; returns how many.

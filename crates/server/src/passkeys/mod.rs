@@ -6,6 +6,7 @@
 //! in it by compare-and-set; why one was refused is told to the audit log only. The choices are argued in
 //! `docs/decisions/passkeys.md`.
 mod assertion;
+mod carry;
 mod ceremony;
 mod decoys;
 mod enrolment;
@@ -14,6 +15,7 @@ mod routes;
 mod store;
 
 pub use assertion::{Asserted, Bound, Checked, Whom, accept, begin_assertion, check_assertion};
+pub use carry::{CarriedPasskey, import, taken};
 pub use enrolment::{Enrolled, begin_enrolment, enrol, remove, remove_all, rename};
 pub use routes::routes;
 

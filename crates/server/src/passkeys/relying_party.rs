@@ -16,7 +16,12 @@ use webauthn_rs_core::proto::{
 };
 
 /// Longest credential id (WebAuthn Level 3, 7.1 step 25).
-const CREDENTIAL_ID_MAX: usize = 1023;
+pub(super) const CREDENTIAL_ID_MAX: usize = 1023;
+/// Whether a text is a key as [`Made`] has it.
+pub(super) fn is_key(text: &str) -> bool {
+    text.len() <= 4096 && serde_json::from_str::<COSEKey>(text).is_ok()
+}
+
 /// The generator of P-256 as a key: what an unknown credential is verified with, so that it costs the same. It opens nothing.
 const NOBODY: &str = r#"{"type_":"ES256","key":{"EC_EC2":{"curve":"SECP256R1","x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY","y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}}}"#;
 

@@ -49,6 +49,11 @@ impl Grants {
         self.permissions.iter().any(|held| permission::covers(held, asked))
     }
 
+    /// Whether everything that the others are is held too.
+    pub fn covers(&self, others: &Self) -> bool {
+        others.permissions.iter().all(|one| self.allows(one))
+    }
+
     /// Whether the role is held.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held == role)

@@ -308,6 +308,16 @@ pub(crate) async fn note_members(tx: &mut Tx, user: UserId, names: &[String]) ->
     Ok(store::set_members(tx, user, names).await?)
 }
 
+/// As [`note_members`] for many accounts that were made in the same transaction.
+pub(crate) async fn note_newcomers(tx: &mut Tx, members: &[(UserId, &[String])]) -> Result<()> {
+    Ok(store::add_members(tx, members).await?)
+}
+
+/// Whether anybody has a role beyond `user`.
+pub async fn has_members(mut db: impl Statements, name: &str) -> Result<bool> {
+    Ok(store::has_members(&mut db, name).await?)
+}
+
 /// Before an administrator's account closes, goes, or loses the role: somebody has to be left who can administer the server.
 ///
 /// # Errors

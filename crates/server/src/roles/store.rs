@@ -1,7 +1,7 @@
 //! Rows of `roles`, and the name of their latest change.
 use super::{Role, USER};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements};
+use crate::db::{DbError, Row, Statements, Tx, Value};
 use crate::ids::UserId;
 
 type Result<T> = std::result::Result<T, DbError>;
@@ -58,6 +58,14 @@ pub(super) async fn set_members(db: &mut impl Statements, user: UserId, roles: &
         db.execute(sql, &[role.into(), user.into()]).await?;
     }
     Ok(())
+}
+
+pub(super) async fn add_members(tx: &mut Tx, members: &[(UserId, &[String])]) -> Result<()> {
+    let sql = "insert into user_roles (role, user_id) values ($1, $2) on conflict do nothing";
+    let held = members.iter().flat_map(|(user, roles)| roles.iter().map(|role| (*user, role)));
+    let held = held.filter(|(_, role)| *role != USER);
+    let sets: Vec<Vec<Value<'_>>> = held.map(|(user, role)| vec![role.into(), user.into()]).collect();
+    tx.query_each(sql, &sets).await.map(drop)
 }
 
 /// Whether somebody else has the role and an open account.

@@ -10,18 +10,22 @@ pub use service::{Credential, Service, credential};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
-use crate::db::Statements;
+use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
 use crate::names::has_control_characters;
+use crate::roles::Authority;
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as Secret, Opaque};
 use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Longest name of a key, in characters.
 const NAME_MAX: usize = 100;
+/// Longest life of a key that ends by itself: beyond, an instant in microseconds might not hold it, and nobody means it.
+pub const MOST_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 /// A key's last use is written at most this often.
 const USED_EVERY: Duration = Duration::from_secs(60);
 
@@ -75,9 +79,9 @@ pub struct ServiceKey {
 }
 
 /// A service key as operators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct KeyView {
+pub struct ServiceKeyView {
     /// Id.
     pub id: String,
     /// What operators call it.
@@ -103,13 +107,13 @@ impl ServiceKey {
     }
 
     /// What operators see.
-    pub fn view(&self, now: Timestamp) -> KeyView {
+    pub fn view(&self, now: Timestamp) -> ServiceKeyView {
         let state = match (self.revoked_at, self.is_live(now)) {
             (Some(_), _) => "revoked",
             (None, true) => "live",
             (None, false) => "expired",
         };
-        KeyView {
+        ServiceKeyView {
             id: self.id.to_string(),
             name: self.name.clone(),
             scopes: self.scopes.iter().map(|scope| scope.name()).collect(),
@@ -122,16 +126,28 @@ impl ServiceKey {
     }
 }
 
-/// Makes a key for an operator; returns it with its secret, which nobody can show again.
+/// A key to be made.
+pub struct NewKey<'a> {
+    /// What to call it.
+    pub name: &'a str,
+    /// What it is to allow.
+    pub scopes: &'a [Scope],
+    /// After how long it ends by itself.
+    pub life: Option<Duration>,
+}
+
+/// Makes a key; returns it with its secret, which nobody can show again.
 ///
 /// # Errors
 /// [`Code::ValidationFailed`] for a bad name or no scope.
 pub async fn create(
     app: &App,
-    name: &str,
-    scopes: &[Scope],
-    life: Option<Duration>,
+    tx: &mut Tx,
+    by: Authority<'_>,
+    client: &Client,
+    new: &NewKey<'_>,
 ) -> Result<(ServiceKey, String)> {
+    let NewKey { name, scopes, life } = *new;
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX || has_control_characters(name) {
         let text = format!("the name needs 1 to {NAME_MAX} characters, none of them a control character");
@@ -141,7 +157,7 @@ pub async fn create(
     scopes.sort_unstable();
     scopes.dedup();
     if scopes.is_empty() {
-        return Err(Error::field("scope", "required", "name at least one scope"));
+        return Err(Error::field("scopes", "required", "name at least one scope"));
     }
     let now = app.now();
     let secret = Opaque::mint(Secret::ServiceKey, app.random_bytes());
@@ -154,14 +170,12 @@ pub async fn create(
         last_used_at: None,
         revoked_at: None,
     };
-    let mut tx = app.db.begin().await?;
-    store::insert(&mut tx, &key, &secret.digest()).await?;
-    let client = Client::local();
+    store::insert(tx, &key, &secret.digest()).await?;
     let view = key.view(now);
-    let detail =
-        json!({ "key": view.id, "name": view.name, "scopes": view.scopes, "expiresAt": view.expires_at });
-    audit::record(app, &mut tx, Event::new(Kind::ServiceKeyCreated, &client).detail(detail), now);
-    tx.commit().await?;
+    let detail = json!({
+        "by": by.name(), "key": view.id, "name": view.name, "scopes": view.scopes, "expiresAt": view.expires_at,
+    });
+    audit::record(app, tx, Event::new(Kind::ServiceKeyCreated, client).detail(detail), now);
     Ok((key, secret.expose()))
 }
 
@@ -174,17 +188,14 @@ pub async fn list(mut db: impl Statements) -> Result<Vec<ServiceKey>> {
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub async fn revoke(app: &App, id: RowId) -> Result<bool> {
+pub async fn revoke(app: &App, tx: &mut Tx, by: Authority<'_>, client: &Client, id: RowId) -> Result<bool> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    if !store::revoke(&mut tx, id, now).await? {
-        let known = store::find(&mut tx, id).await?;
+    if !store::revoke(tx, id, now).await? {
+        let known = store::find(tx, id).await?;
         return known.map(|_| false).ok_or_else(|| Error::new(Code::NotFound));
     }
-    let client = Client::local();
-    let event = Event::new(Kind::ServiceKeyRevoked, &client).detail(json!({ "key": id }));
-    audit::record(app, &mut tx, event, now);
-    tx.commit().await?;
+    let event = Event::new(Kind::ServiceKeyRevoked, client);
+    audit::record(app, tx, event.detail(json!({ "by": by.name(), "key": id })), now);
     Ok(true)
 }
 

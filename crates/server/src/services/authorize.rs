@@ -2,6 +2,7 @@
 use super::introspect;
 use crate::app::App;
 use crate::error::{Error, FieldProblem, Result};
+use crate::sessions::Act;
 use crate::web::{Fields, FromFields};
 use hallpass_crypto::permission;
 use serde::Serialize;
@@ -86,6 +87,9 @@ pub struct Authorization {
     /// The session's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
+    /// Who acts in the session, if it is not the user (RFC 8693 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
     /// Roles as they are now.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
@@ -119,6 +123,7 @@ pub(super) async fn authorize(app: &App, request: AuthorizeRequest) -> Result<Au
         active: true,
         sub: Some(owner.user.id.to_string()),
         sid: Some(owner.session.id.to_string()),
+        act: owner.session.act(),
         roles: Some(owner.grants.roles),
         missing_permissions,
         missing_role: !has_role,

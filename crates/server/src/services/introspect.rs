@@ -3,7 +3,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::roles::{self, Grants};
-use crate::sessions::{self, Session, access};
+use crate::sessions::{self, Act, Session, access};
 use crate::users::{self, User};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -41,6 +41,9 @@ pub struct Introspection {
     /// `aal1` after one factor, `aal2` after two (RFC 9470).
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'static str>,
+    /// Who acts in the session, if it is not the user (RFC 8693 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
     /// The latest proof of identity, in seconds since 1970 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
@@ -111,7 +114,8 @@ pub(super) async fn owner(app: &App, session: Session) -> Result<Option<Owner>> 
     let user = users::find(&app.db, session.user_id).await?;
     let Some(user) = user.filter(|user| user.disabled_at.is_none()) else { return Ok(None) };
     let grants = roles::grants(app, &app.db, &user.roles).await?;
-    Ok(Some(Owner { user, session, grants }))
+    let holds = sessions::impersonation_holds(app, &mut &app.db, &session, &grants, app.now()).await?;
+    Ok(holds.then_some(Owner { user, session, grants }))
 }
 
 fn common(owner: &Owner, token_type: &'static str) -> Introspection {
@@ -127,6 +131,7 @@ fn common(owner: &Owner, token_type: &'static str) -> Introspection {
         permissions: Some(grants.permissions.clone()),
         amr: Some(session.amr.split(' ').map(str::to_owned).collect()),
         acr: Some(sessions::amr::acr(&session.amr)),
+        act: session.act(),
         auth_time: Some(session.auth_time.seconds()),
         ..Introspection::default()
     }

@@ -1,5 +1,5 @@
 //! Access tokens: RFC 9068 JWTs, verified strictly (RFC 8725). They name a session; whether it lives is not theirs to say.
-use super::Session;
+use super::{Act, Session};
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -30,6 +30,8 @@ struct Claims<'a> {
     permissions: Option<&'a [String]>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     permissions_omitted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
     amr: Vec<&'a str>,
     acr: &'a str,
     auth_time: i64,
@@ -94,6 +96,7 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
         roles: &user.roles,
         permissions,
         permissions_omitted: permissions.is_none(),
+        act: session.act(),
         amr: session.amr.split(' ').collect(),
         acr: super::amr::acr(&session.amr),
         auth_time: session.auth_time.seconds(),

@@ -14,9 +14,13 @@ pub const HARDWARE_KEY: &str = "hwk";
 pub const SOFTWARE_KEY: &str = "swk";
 /// The authenticator verified its user, by PIN, fingerprint or the like.
 pub const USER: &str = "user";
+/// None: an administrator acts as the user. Not in RFC 8176, which knows only proofs.
+pub const IMPERSONATION: &str = "impersonation";
 /// Several factors.
 pub const SEVERAL_FACTORS: &str = "mfa";
 
+/// The user has proven nothing (OpenID Connect Core 1.0, 2: `0` meets no level).
+pub const NOTHING: &str = "0";
 /// One factor was proven (NIST SP 800-63B-4, AAL1).
 pub const ONE_FACTOR: &str = "aal1";
 /// Two factors were proven (NIST SP 800-63B-4, AAL2). A mailed code is none (section 3.1.3.1).
@@ -40,7 +44,13 @@ pub fn has(methods: &str, method: &str) -> bool {
 
 /// The `acr` of methods.
 pub fn acr(methods: &str) -> &'static str {
-    if has(methods, SEVERAL_FACTORS) { TWO_FACTORS } else { ONE_FACTOR }
+    if has(methods, IMPERSONATION) {
+        NOTHING
+    } else if has(methods, SEVERAL_FACTORS) {
+        TWO_FACTORS
+    } else {
+        ONE_FACTOR
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +68,6 @@ mod tests {
         assert_eq!(acr(&with(PASSWORD, &[EMAIL])), ONE_FACTOR);
         assert_eq!(acr("pwd otp mfa"), TWO_FACTORS);
         assert_eq!(acr(""), ONE_FACTOR);
+        assert_eq!(acr(IMPERSONATION), NOTHING);
     }
 }

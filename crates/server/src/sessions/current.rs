@@ -1,14 +1,15 @@
 //! The caller of a route that needs a live session.
 use super::access::{self, Named};
-use super::{SEEN_EVERY, Session, store};
+use super::{SEEN_EVERY, Session, impersonation, store};
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::cookies::Cookie;
-use crate::db::{Currency, Tx};
+use crate::db::{Currency, Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::presence::Seen;
 use crate::roles::{self, Grants};
+use crate::statistics::day_of;
 use crate::users::{self, User};
 use crate::web::Client;
 use crate::web::client::bearer;
@@ -50,12 +51,23 @@ impl Current {
     /// # Errors
     /// [`Code::SessionRevoked`].
     pub async fn anew(&self, app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<Self> {
-        let session = super::find(&mut *tx, self.user.id, self.session.id, now).await?;
-        let user = users::find_in(tx, self.user.id).await?.filter(|user| user.disabled_at.is_none());
+        self.reread(app, tx, now).await
+    }
+
+    /// The same as the database has it now: for what takes long.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`].
+    pub async fn reread(&self, app: &Inner, db: &mut impl Statements, now: Timestamp) -> Result<Self> {
+        let session = super::find(&mut *db, self.user.id, self.session.id, now).await?;
+        let user = users::find(&mut *db, self.user.id).await?.filter(|user| user.disabled_at.is_none());
         match (user, session) {
             (Some(user), Some(session)) => {
-                let grants = roles::grants(app, &mut *tx, &user.roles).await?.into();
-                let (user, session) = (user.into(), session.into());
+                let grants = roles::grants(app, &mut *db, &user.roles).await?;
+                if !impersonation::impersonation_holds(app, db, &session, &grants, now).await? {
+                    return Err(Error::new(Code::SessionRevoked));
+                }
+                let (user, session, grants) = (user.into(), session.into(), grants.into());
                 Ok(Self { user, session, grants, credential: self.credential })
             }
             _ => Err(Error::new(Code::SessionRevoked)),
@@ -70,6 +82,9 @@ impl FromRequestParts<App> for Current {
         let now = app.now();
         let (token, credential) = credential(app, &parts.headers)?;
         let (checked, current) = check(app, token, credential, now).await?;
+        if current.session.impersonator.is_some() {
+            impersonation::guard(app, parts, &current.session, &current.grants, now).await?;
+        }
         if credential == Credential::Cookie {
             let session = current.session.id.to_string();
             if let Err(error) = csrf::check_token(app, &parts.method, &parts.headers, &session) {
@@ -201,5 +216,10 @@ fn note(app: &Inner, checked: &Checked, now: Timestamp) {
     if confirms || session.last_seen_at.max(noted_at).plus(SEEN_EVERY) <= now {
         checked.noted_at.store(now.micros(), Ordering::Relaxed);
         app.presence.note(session.id, Seen { generation: named.generation, at: now });
+        // A refresh has moved the last use, so the first use after it counts too. Who acts as somebody is not them.
+        let first = confirms || day_of(session.last_seen_at) < day_of(now);
+        if first && session.impersonator.is_none() {
+            app.presence.note_active(session.user_id, now);
+        }
     }
 }

@@ -20,7 +20,8 @@ impl Current {
         let window = app.config.sessions.reauthentication_window;
         let with_factor = self.needs_factor(app);
         let proven_at = if with_factor { self.session.factor_at } else { Some(self.session.auth_time) };
-        if proven_at.is_some_and(|at| at.plus(window) > now) {
+        let acts = self.session.impersonator.is_some();
+        if !acts && proven_at.is_some_and(|at| at.plus(window) > now) {
             return Ok(());
         }
         let acr = if with_factor { amr::TWO_FACTORS } else { amr::ONE_FACTOR };

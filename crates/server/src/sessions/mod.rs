@@ -11,6 +11,7 @@ mod deliver;
 pub mod device;
 mod ending;
 mod fresh;
+mod impersonation;
 mod routes;
 mod store;
 mod tokens;
@@ -22,6 +23,9 @@ pub use deliver::{
 };
 pub use ending::{end_all, end_all_by_refresh_token, end_one, log_out};
 pub use fresh::EMAIL_OTP;
+pub use impersonation::{
+    Act, IMPERSONATE, Impersonation, Impersonator, end_lapsed, impersonate, impersonation_holds,
+};
 pub use routes::{Said, routes};
 pub use tokens::{Refreshed, of_refresh_token, rotate};
 
@@ -92,6 +96,8 @@ pub struct Session {
     pub absolute_expires_at: Timestamp,
     /// When it was ended.
     pub revoked_at: Option<Timestamp>,
+    /// Who acts in it, if not its user.
+    pub impersonator: Option<Impersonator>,
 }
 
 /// A session as its owner sees it.
@@ -125,8 +131,11 @@ pub struct SessionView {
     pub expires_at: String,
     /// Methods of the sign-in (RFC 8176).
     pub amr: Vec<String>,
-    /// `aal1` after one factor, `aal2` after two.
+    /// `aal1` after one factor, `aal2` after two, `0` if the user has proven nothing.
     pub acr: &'static str,
+    /// Id of the administrator who acts in it, if it is not the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impersonated_by: Option<String>,
 }
 
 impl Session {
@@ -146,6 +155,7 @@ impl Session {
             expires_at: self.expires_at.rfc3339(),
             amr: self.amr.split(' ').map(str::to_owned).collect(),
             acr: amr::acr(&self.amr),
+            impersonated_by: self.impersonator.map(|by| by.user.to_string()),
         }
     }
 }
@@ -209,6 +219,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         expires_at: now.plus(settings.refresh_ttl).min(absolute_expires_at),
         absolute_expires_at,
         revoked_at: None,
+        impersonator: None,
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
     let grants = roles::grants(app, &mut *tx, &start.user.roles).await?;
@@ -222,7 +233,9 @@ async fn make_room(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     if limit == 0 {
         return Ok(());
     }
-    let live = store::live_of_user(tx, start.user.id, now).await?;
+    let mut live = store::live_of_user(tx, start.user.id, now).await?;
+    // An administrator takes nobody's place from the user.
+    live.retain(|session| session.impersonator.is_none());
     if live.len() < limit {
         return Ok(());
     }
@@ -279,6 +292,7 @@ pub async fn revoke(
     };
     revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
     tell(app, tx, user, &[id], reason, now);
+    impersonation::end_of(app, tx, user, (Some(id), None), now).await?;
     Ok(true)
 }
 
@@ -307,6 +321,7 @@ pub async fn revoke_of_device(
     let ended = store::revoke_of_device(tx, user, device, reason, now).await?;
     for id in &ended {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;
+        impersonation::end_of(app, tx, user, (Some(*id), None), now).await?;
     }
     tell(app, tx, user, &ended, reason, now);
     Ok(ended.len() as u64)
@@ -326,6 +341,7 @@ pub async fn revoke_all(
     let ended = store::revoke_all(tx, user, except, reason, now).await?;
     revocations::record(app, tx, Fact::SessionsEnded(user, except), now).await?;
     tell(app, tx, user, &ended, reason, now);
+    impersonation::end_of(app, tx, user, (None, except), now).await?;
     // Others tell by the time in its id that a session had begun. One whose id is ahead of this node's clock is named.
     for id in ended.iter().filter(|id| id.begun_after(now)) {
         revocations::record(app, tx, Fact::SessionEnded(user, *id), now).await?;

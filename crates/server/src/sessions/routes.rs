@@ -177,7 +177,7 @@ async fn end_one(
 
 /// The CSRF token of the caller's session.
 #[utoipa::path(get, path = "/api/v1/csrf", tag = "sessions", security(("bearer" = [])), responses(
-    (status = 200, body = CsrfToken), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = CsrfToken), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
 async fn csrf_token(State(app): State<App>, current: Current) -> (SetCookies, Json<CsrfToken>) {
     let (cookie, csrf_token) = csrf_cookie(&app, &current.session, app.now());
     (cookie, Json(CsrfToken { csrf_token }))

@@ -1,5 +1,5 @@
 //! Rows of `sessions`.
-use super::{Delivery, Session};
+use super::{Delivery, Impersonator, Session};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Row, Statements, Value};
 use crate::ids::{DeviceId, SessionId, UserId};
@@ -32,7 +32,15 @@ fn session(row: &mut Row) -> Result<Session> {
         absolute_expires_at: row.time()?,
         revoked_at: row.maybe_time()?,
         factor_at: row.maybe_time()?,
+        impersonator: impersonator(row)?,
     })
+}
+
+fn impersonator(row: &mut Row) -> Result<Option<Impersonator>> {
+    let (user, session) = (row.maybe_text()?, row.maybe_text()?);
+    let user = user.as_deref().and_then(UserId::parse);
+    let session = session.as_deref().and_then(SessionId::parse);
+    Ok(user.zip(session).map(|(user, session)| Impersonator { user, session }))
 }
 
 pub(super) async fn insert(
@@ -43,8 +51,9 @@ pub(super) async fn insert(
 ) -> Result<()> {
     let sql = "insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network,
          rotated_agent, delivery, amr, auth_time, ip, user_agent, device_name, created_at, last_seen_at, expires_at,
-         absolute_expires_at, factor_at, device_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $6, $11, $12, $13, $6, $6, $14, $15, $16, $17)";
+         absolute_expires_at, factor_at, device_id, impersonator_id, impersonator_session_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $18, $11, $12, $13, $6, $6, $14, $15, $16, $17, $19, $20)";
+    let by = session.impersonator.map(|by| (by.user.to_string(), by.session.to_string()));
     let params = [
         session.id.into(),
         session.user_id.into(),
@@ -63,6 +72,9 @@ pub(super) async fn insert(
         session.absolute_expires_at.into(),
         session.factor_at.into(),
         session.device.into(),
+        session.auth_time.into(),
+        by.as_ref().map(|(user, _)| user.as_str()).into(),
+        by.as_ref().map(|(_, session)| session.as_str()).into(),
     ];
     db.execute(sql, &params).await.map(drop)
 }
@@ -87,7 +99,7 @@ pub(super) async fn rotate(db: &Db, rotation: &Rotation<'_>) -> Result<Option<Se
          expires_at = case when absolute_expires_at < $8 then absolute_expires_at else $8 end
          where id = $1 and current_hash = $2 and revoked_at is null and expires_at > $5
          returning id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at";
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id";
     let params = [
         rotation.id.into(),
         (&rotation.presented_hash).into(),
@@ -107,7 +119,7 @@ pub(super) async fn chain(
     id: SessionId,
 ) -> Result<Option<(Session, Chain, Option<Vec<u8>>)>> {
     let sql = "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at,
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id,
          current_hash, previous_hash, rotated_at, rotated_network, rotated_agent, late_retry_generation, handover
          from sessions where id = $1";
     let Some(mut row) = db.query_opt(sql, &[id.into()]).await? else {
@@ -148,7 +160,7 @@ pub(super) async fn seen(db: &Db, sightings: &[(SessionId, Seen)]) -> Result<()>
 pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id
          from sessions where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
 }
@@ -160,7 +172,7 @@ pub(super) async fn live_of_user(
 ) -> Result<Vec<Session>> {
     let sql =
         "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id
          from sessions where user_id = $1 and revoked_at is null and expires_at > $2 order by created_at, id";
     let rows = db.query(sql, &[user.into(), now.into()]).await?;
     rows.into_iter().map(|mut row| session(&mut row)).collect()
@@ -203,6 +215,33 @@ pub(super) async fn revoke_of_device(
          where user_id = $1 and device_id = $2 and revoked_at is null and expires_at > $4 returning id";
     let ended = db.query(sql, &[user.into(), device.into(), reason.into(), now.into()]).await?;
     ended.into_iter().map(|mut row| row.session_id()).collect()
+}
+
+/// Ends the live sessions in which somebody acts from other sessions: from `only` this one, from all but `except`.
+pub(super) async fn revoke_impersonations(
+    db: &mut impl Statements,
+    by: UserId,
+    only: Option<SessionId>,
+    except: Option<SessionId>,
+    now: Timestamp,
+) -> Result<Vec<(UserId, SessionId)>> {
+    let sql = "update sessions set revoked_at = $4, revoked_reason = 'impersonator_ended', handover = null
+         where impersonator_id = $1 and ($2 = '' or impersonator_session_id = $2) and impersonator_session_id <> $3
+         and revoked_at is null and expires_at > $4 returning user_id, id";
+    let text = |id: Option<SessionId>| id.map(|id| id.to_string()).unwrap_or_default();
+    let (only, except) = (text(only), text(except));
+    let ended = db.query(sql, &[by.into(), (&only).into(), (&except).into(), now.into()]).await?;
+    ended.into_iter().map(|mut row| Ok((row.user_id()?, row.session_id()?))).collect()
+}
+
+/// The live sessions in which somebody acts as another.
+pub(super) async fn impersonations(db: &mut impl Statements, now: Timestamp) -> Result<Vec<Session>> {
+    let sql =
+        "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id
+         from sessions where impersonator_id is not null and revoked_at is null and expires_at > $1";
+    let rows = db.query(sql, &[now.into()]).await?;
+    rows.into_iter().map(|mut row| session(&mut row)).collect()
 }
 
 /// Moves the time of the latest proof, and with `factor` that of the latest second factor.

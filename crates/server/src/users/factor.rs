@@ -43,7 +43,7 @@ impl Factor {
 }
 
 /// Names separated by one space, sorted.
-fn write(factors: &[Factor]) -> String {
+pub(super) fn write(factors: &[Factor]) -> String {
     let names: Vec<&str> = factors.iter().map(|factor| factor.name()).collect();
     names.join(" ")
 }

@@ -2,13 +2,19 @@
 //!
 //! Invariants: `email_normalised` and `username_normalised` are unique; the password hash leaves this module only
 //! through [`Login`]; a disabled user has no live session (whoever disables ends them in the same transaction).
+mod access;
+mod create;
 mod factor;
+mod import;
 mod search;
 mod store;
 mod terms;
 mod view;
 
+pub use access::{Way, check_access};
+pub use create::{NewUser, create};
 pub use factor::{Factor, lock_factors, set_factor};
+pub use import::{Admission, Newcomer, carry, import, lock_import};
 pub use search::{Found, Search, index, search};
 pub use view::UserView;
 
@@ -80,22 +86,6 @@ pub struct Login {
     pub password_hash: Option<String>,
 }
 
-/// A user to be created.
-pub struct NewUser<'a> {
-    /// Address.
-    pub email: &'a Email,
-    /// Public name.
-    pub username: Option<&'a Username>,
-    /// Display name.
-    pub name: Option<&'a str>,
-    /// PHC string.
-    pub password_hash: Option<&'a str>,
-    /// When the mailbox was proven.
-    pub email_verified_at: Option<Timestamp>,
-    /// Names of roles beyond `user`, as [`roles::check_given`] has checked them.
-    pub roles: &'a [String],
-}
-
 /// By id.
 pub async fn find(mut db: impl Statements, id: UserId) -> Result<Option<User>> {
     Ok(store::find(&mut db, id).await?)
@@ -157,36 +147,6 @@ pub async fn username_taken(
     Ok(owner.is_some_and(|owner| Some(owner.user.id) != except))
 }
 
-/// Creates a user. `None` when the address was taken meanwhile; a username that was taken is left out.
-pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp) -> Result<Option<User>> {
-    let id = UserId(app.new_id(now));
-    let username = match new.username {
-        Some(username) if username_taken_in(tx, username).await? => None,
-        other => other,
-    };
-    let mut names: Vec<String> = new.roles.iter().cloned().chain([roles::USER.to_owned()]).collect();
-    names.sort_unstable();
-    names.dedup();
-    let written = names.join(" ");
-    let mut row = store::NewRow { id, new, username, roles: &written, now };
-    if !store::insert(tx, &row).await? {
-        if row.username.is_none() || store::find_by_email(tx, &new.email.normalised).await?.is_some() {
-            return Ok(None);
-        }
-        // It was the username that somebody took since it was looked for.
-        row.username = None;
-        if !store::insert(tx, &row).await? {
-            return Ok(None);
-        }
-    }
-    if !new.roles.is_empty() {
-        roles::note_members(tx, id, &names).await?;
-    }
-    let Some(user) = store::find(tx, id).await? else { return Ok(None) };
-    store::put_terms(tx, id, &user.terms()).await?;
-    Ok(Some(user))
-}
-
 /// Gives the user these roles, as [`roles::check_given`] has checked them, and no others. Returns whether that changed something.
 ///
 /// # Errors
@@ -206,10 +166,6 @@ pub async fn set_roles(
         roles::note_members(tx, user.id, names).await?;
     }
     tell(app, tx, user.id, changed, now).await
-}
-
-async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {
-    Ok(store::find_by_username(tx, &username.normalised).await?.is_some())
 }
 
 /// Notes a sign-in, provided that the account is open and its password is still the one that was verified.

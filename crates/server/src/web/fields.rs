@@ -233,6 +233,24 @@ impl Fields {
         }
     }
 
+    /// An optional whole number.
+    pub fn optional_number(&mut self, field: &str, least: u64, most: u64) -> Option<u64> {
+        if self.is_absent(field) {
+            return None;
+        }
+        let number = self.object.get(field).and_then(Value::as_u64);
+        let fits = number.filter(|number| (least..=most).contains(number));
+        if fits.is_none() {
+            let (code, text) = if self.object.get(field).is_some_and(Value::is_number) {
+                ("invalid_value", format!("{field} must be a whole number from {least} to {most}."))
+            } else {
+                ("wrong_type", format!("{field} must be a number."))
+            };
+            self.problem(field, code, text);
+        }
+        fits
+    }
+
     /// An optional list of at most `most` names, each a string of at most `max` characters.
     pub fn optional_names(&mut self, field: &str, most: usize, max: usize) -> Option<Vec<String>> {
         if self.is_absent(field) {

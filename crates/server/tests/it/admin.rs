@@ -6,7 +6,12 @@ use hallpass::openapi;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod audit;
+mod first;
+mod impersonation;
+mod keys;
 mod roles;
+mod statistics;
 mod users;
 
 /// Method, path and permissions of every route of the administration, as the API document says.

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 45] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -25,6 +25,11 @@ const COMMANDS: [&[&str]; 38] = [
     &["user", "enable"],
     &["user", "set-password"],
     &["user", "delete"],
+    &["invite"],
+    &["invite", "create"],
+    &["invite", "list"],
+    &["invite", "resend"],
+    &["invite", "revoke"],
     &["sessions"],
     &["sessions", "list"],
     &["sessions", "revoke"],
@@ -44,6 +49,8 @@ const COMMANDS: [&[&str]; 38] = [
     &["backup"],
     &["restore"],
     &["move-to-postgres"],
+    &["import"],
+    &["export"],
     &["openapi"],
     &["config"],
     &["completions"],

@@ -20,8 +20,12 @@ enum Rule {
 use Rule::{Admin, Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 75] = [
+const TABLE: [(&str, &str, Rule); 86] = [
     ("GET", "/.well-known/jwks.json", Public),
+    ("GET", "/api/v1/admin/audit", Admin),
+    ("GET", "/api/v1/admin/audit/export", Admin),
+    ("GET", "/api/v1/admin/keys", Admin),
+    ("POST", "/api/v1/admin/keys/rotate", Admin),
     ("GET", "/api/v1/admin/roles", Admin),
     ("GET", "/api/v1/admin/roles/{name}", Admin),
     ("PUT", "/api/v1/admin/roles/{name}", Admin),
@@ -41,6 +45,12 @@ const TABLE: [(&str, &str, Rule); 75] = [
     ("GET", "/api/v1/admin/users/{id}/sessions", Admin),
     ("DELETE", "/api/v1/admin/users/{id}/sessions/{session}", Admin),
     ("POST", "/api/v1/admin/users/{id}/verify-email", Admin),
+    ("GET", "/api/v1/admin/service-keys", Admin),
+    ("POST", "/api/v1/admin/service-keys", Admin),
+    ("DELETE", "/api/v1/admin/service-keys/{id}", Admin),
+    ("GET", "/api/v1/admin/settings", Admin),
+    ("GET", "/api/v1/admin/statistics", Admin),
+    ("POST", "/api/v1/admin/users/{id}/impersonate", Admin),
     ("POST", "/api/v1/authorize", Service),
     ("GET", "/api/v1/csrf", Session),
     ("GET", "/api/v1/devices", Session),
@@ -61,6 +71,7 @@ const TABLE: [(&str, &str, Rule); 75] = [
     ("DELETE", "/api/v1/factors/totp", Session),
     ("POST", "/api/v1/factors/totp/confirm", Session),
     ("POST", "/api/v1/introspect", Service),
+    ("POST", "/api/v1/invitations/accept", Public),
     ("POST", "/api/v1/login", Public),
     ("POST", "/api/v1/login/email", Public),
     ("POST", "/api/v1/login/passkey", Public),

@@ -225,6 +225,7 @@ async fn a_role_can_need_a_factor_that_others_may_do_without() {
     let hash = server.app.hashing.hash(PASSWORD.to_owned().into(), server.app.random_bytes()).await.unwrap();
     let now = server.app.now();
     let new = hallpass::users::NewUser {
+        way: hallpass::users::Way::Appointed,
         email: &hallpass::names::Email::parse("root@example.com").unwrap(),
         username: None,
         name: None,

@@ -1,7 +1,7 @@
 //! Secrets show up nowhere but where they are handed out: not in logs, answers, settings or the database.
 use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::config::Secret;
-use hallpass::service_keys::{self, Scope};
+use hallpass::service_keys::Scope;
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ async fn life(server: &TestApp) -> (Vec<String>, String) {
     client.post("/api/v1/password/forgot", json!({ "email": ANN })).await;
     secrets.push(server.mailed_token(ANN, "/password/reset").await);
     let scopes = [Scope::Introspect, Scope::Revocations];
-    let (_, key) = service_keys::create(&server.app, "billing", &scopes, None).await.unwrap();
+    let (_, key) = server.service_key("billing", &scopes, None).await;
     let mut service = server.client().with_header("authorization", &format!("Bearer {key}"));
     for token in [&client.bearer, &client.refresh_token] {
         let token = token.as_deref().unwrap();

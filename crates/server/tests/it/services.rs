@@ -6,7 +6,7 @@ mod keys;
 mod stand_in;
 
 use crate::support::{Client, TestApp};
-use hallpass::service_keys::{self, Scope};
+use hallpass::service_keys::Scope;
 use std::time::Duration;
 
 /// A service with a key of its own.
@@ -18,6 +18,6 @@ async fn service(server: &TestApp, scopes: &[Scope]) -> Client {
 
 /// Id and secret of a new key.
 async fn key(server: &TestApp, scopes: &[Scope], life: Option<Duration>) -> (hallpass::ids::RowId, String) {
-    let (key, secret) = service_keys::create(&server.app, "billing", scopes, life).await.unwrap();
+    let (key, secret) = server.service_key("billing", scopes, life).await;
     (key.id, secret)
 }

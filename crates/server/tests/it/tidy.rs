@@ -269,6 +269,7 @@ fn a_session_started_elsewhere_is_noticed() {
         "fn f() { crate::sessions::start(app, tx); }",
         "use crate::sessions as s;\nfn f() { s::start(app, tx); }",
         "use crate::sessions::{Start, start};",
+        "use crate::sessions::impersonate;",
         "use crate::sessions::start as begin;",
         "use crate::sessions::*;",
     ] {

@@ -250,11 +250,11 @@ async fn a_rotated_key_still_verifies_and_a_dropped_one_does_not() {
     let server = TestApp::start().await;
     let client = server.signed_in(ANN).await;
     let token = client.bearer.unwrap();
-    keys::rotate(&server.app, false).await.unwrap();
+    server.rotate_keys(false).await;
     assert_eq!(status_of(&server, &token).await, "ok");
     let newer = server.sign_in(ANN).await.bearer.unwrap();
     assert_ne!(part(&newer, 0)["kid"], part(&token, 0)["kid"]);
-    keys::rotate(&server.app, true).await.unwrap();
+    server.rotate_keys(true).await;
     for token in [token, newer] {
         assert_eq!(status_of(&server, &token).await, "unauthenticated");
     }

@@ -10,7 +10,7 @@ use crate::login;
 use crate::names::{Email, Username};
 use crate::passwords;
 use crate::roles;
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use serde_json::json;
 
 /// An account to be made.
@@ -50,6 +50,7 @@ pub async fn create(app: &App, by: &Actor<'_>, new: &NewAccount) -> Result<(User
     }
     let given = roles::check_given(&mut tx, by.authority(), &new.roles).await?;
     let row = NewUser {
+        way: Way::Appointed,
         email: &new.email,
         username: new.username.as_ref(),
         name: new.name.as_deref(),

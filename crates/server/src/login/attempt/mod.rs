@@ -224,6 +224,12 @@ pub(super) async fn forget_user(tx: &mut Tx, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// Ends the attempts that were begun by an address alone, by its keyed hash.
+pub(super) async fn forget_identifier(tx: &mut Tx, hash: &str) -> Result<()> {
+    store::forget_identifier(tx, hash).await?;
+    Ok(())
+}
+
 /// Removes what has expired, a batch at a time; returns how many.
 pub(super) async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
     Ok(store::purge(tx, before).await?)

@@ -150,6 +150,10 @@ pub(super) async fn forget_user(db: &mut impl Statements, user: UserId) -> Resul
     db.execute("delete from sign_in_attempts where user_id = $1", &[user.into()]).await
 }
 
+pub(super) async fn forget_identifier(db: &mut impl Statements, hash: &str) -> Result<u64> {
+    db.execute("delete from sign_in_attempts where identifier_hash = $1", &[hash.into()]).await
+}
+
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {
     let sql = "delete from sign_in_attempts where id in
          (select id from sign_in_attempts where expires_at < $1 limit 500)";

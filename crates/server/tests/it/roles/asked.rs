@@ -3,11 +3,11 @@ use super::ANN;
 use crate::support::{Client, TestApp};
 use hallpass::clock::Timestamp;
 use hallpass::revocations;
-use hallpass::service_keys::{self, Scope};
+use hallpass::service_keys::Scope;
 use serde_json::{Value, json};
 
 async fn service(server: &TestApp, scope: Scope) -> Client {
-    let (_, secret) = service_keys::create(&server.app, "shop", &[scope], None).await.unwrap();
+    let (_, secret) = server.service_key("shop", &[scope], None).await;
     let mut client = server.client();
     client.bearer = Some(secret);
     client

@@ -4,7 +4,7 @@ use crate::support::{Client, TestApp};
 use axum::body::Body;
 use axum::http::Request;
 use hallpass::router;
-use hallpass::service_keys::{self, Scope};
+use hallpass::service_keys::Scope;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -243,7 +243,7 @@ async fn a_stream_ends_with_its_key_and_with_the_server() {
     let (id, secret) = key(&server, &[Scope::Revocations], None).await;
     let mut stream = Stream::open(&server, &secret, "").await;
     stream.until_beat().await;
-    service_keys::revoke(&server.app, id).await.unwrap();
+    server.revoke_service_key(id).await;
     while stream.next().await.is_some() {}
     drop(stream);
 

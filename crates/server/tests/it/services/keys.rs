@@ -33,8 +33,8 @@ async fn wrong_expired_and_revoked_keys_are_refused_with_a_challenge() {
     let (other, secret) = key(&server, &[Scope::Revocations], None).await;
     client.bearer = Some(secret);
     assert_eq!(client.get(FEED).await.status, 200);
-    assert!(service_keys::revoke(&server.app, other).await.unwrap());
-    assert!(!service_keys::revoke(&server.app, other).await.unwrap(), "twice changes nothing");
+    assert!(server.revoke_service_key(other).await);
+    assert!(!server.revoke_service_key(other).await, "twice changes nothing");
     assert_eq!(client.get(FEED).await.code(), "invalid_service_key", "it was revoked");
     let states: Vec<_> = service_keys::list(&server.app.db).await.unwrap();
     let states: Vec<_> = states.iter().map(|key| key.view(server.app.now()).state).collect();

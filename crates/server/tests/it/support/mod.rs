@@ -21,7 +21,10 @@ use database::Database;
 use hallpass::app::App;
 use hallpass::config::Config;
 use hallpass::db::{Db, Options};
+use hallpass::ids::RowId;
+use hallpass::keys;
 use hallpass::roles::{self, Authority};
+use hallpass::service_keys::{self, NewKey, Scope, ServiceKey};
 use hallpass::{router, start};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -152,6 +155,18 @@ impl TestApp {
         String::from_utf8_lossy(&stored).into_owned()
     }
 
+    /// Every value of every row of every table, as text.
+    pub fn every_row(&self) -> String {
+        let Some(database) = &self.database else {
+            let db = rusqlite::Connection::open(self.folder().join("hallpass.db")).unwrap();
+            let mut names = db.prepare("select name from sqlite_master where type = 'table'").unwrap();
+            let names: Vec<String> =
+                names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            return names.iter().map(|name| rows_of(&db, name)).collect();
+        };
+        String::from_utf8_lossy(&database.dump()).into_owned()
+    }
+
     /// A client with its own cookies.
     pub fn client(&self) -> Client {
         Client::new(self.router.clone())
@@ -237,6 +252,40 @@ impl TestApp {
         tx.commit().await.unwrap();
     }
 
+    /// Makes a service key, as an operator does.
+    pub async fn service_key(
+        &self,
+        name: &str,
+        scopes: &[Scope],
+        life: Option<Duration>,
+    ) -> (ServiceKey, String) {
+        let (client, new) = (hallpass::web::Client::local(), NewKey { name, scopes, life });
+        let mut tx = self.app.db.begin().await.unwrap();
+        let by = Authority::Operator;
+        let made = service_keys::create(&self.app, &mut tx, by, &client, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        made
+    }
+
+    /// Ends a service key, as an operator does; returns whether it was live or expired before.
+    pub async fn revoke_service_key(&self, id: RowId) -> bool {
+        let client = hallpass::web::Client::local();
+        let mut tx = self.app.db.begin().await.unwrap();
+        let by = Authority::Operator;
+        let done = service_keys::revoke(&self.app, &mut tx, by, &client, id).await.unwrap();
+        tx.commit().await.unwrap();
+        done
+    }
+
+    /// Replaces the signing key, as an operator does.
+    pub async fn rotate_keys(&self, drop_former: bool) {
+        let client = hallpass::web::Client::local();
+        let mut tx = self.app.db.begin().await.unwrap();
+        keys::rotate(&self.app, &mut tx, Authority::Operator, &client, drop_former).await.unwrap();
+        tx.commit().await.unwrap();
+        keys::maintain(&self.app).await.unwrap();
+    }
+
     /// Somebody new who holds just these permissions, signed in.
     pub async fn signed_in_holding(&self, email: &str, permissions: &[&str]) -> Client {
         let client = self.signed_in(email).await;
@@ -252,6 +301,27 @@ impl TestApp {
         client.log_in(json!({ "email": email, "password": PASSWORD, "tokenDelivery": "body" })).await;
         client
     }
+}
+
+/// Every value of a table.
+fn rows_of(db: &rusqlite::Connection, table: &str) -> String {
+    let mut statement = db.prepare(&format!("select * from \"{table}\"")).unwrap();
+    let columns = statement.column_count();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        for column in 0..columns {
+            let bytes = match row.get_ref(column).unwrap() {
+                rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
+                    bytes.to_vec()
+                }
+                _ => Vec::new(),
+            };
+            found += &String::from_utf8_lossy(&bytes);
+            found.push('\n');
+        }
+    }
+    found
 }
 
 /// A second process.

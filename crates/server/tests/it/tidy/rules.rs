@@ -89,7 +89,8 @@ pub(super) fn starts_sessions(source: &Source) -> Vec<String> {
     if source.module() == "login" {
         return Vec::new();
     }
-    let is_start = |segments: &[String]| segments == ["sessions", "start"] || segments == ["sessions", "*"];
+    let begins = ["start", "impersonate", "*"];
+    let is_start = |segments: &[String]| matches!(segments, [module, name] if module == "sessions" && begins.contains(&name.as_str()));
     let mut lines: Vec<usize> =
         named(source).iter().filter(|path| is_start(&path.segments)).map(|path| path.line).collect();
     if source.path == "sessions/mod.rs" {

@@ -1,29 +1,33 @@
-//! What has to be done now and then: keys on schedule, sightings written, expired rows removed in small batches.
+//! What has to be done now and then: keys on schedule, sightings written, what is over removed.
+//!
+//! Invariants: only the node that has the lease removes rows, and it asks for the lease again in the transaction of each batch; a batch
+//! is small (500 rows), so that nobody waits long for it; killed at any moment, what was committed is whole and the next run goes on.
+mod purge;
+mod store;
+
+pub use purge::purge_once;
+
 use crate::app::App;
-use crate::audit::{self, Anchor, Event, Kind};
-use crate::codes;
-use crate::devices;
+use crate::audit::{self, Anchor};
 use crate::error::Result;
 use crate::factors;
 use crate::keys;
-use crate::limits;
-use crate::login;
-use crate::mail;
-use crate::passkeys;
-use crate::revocations;
 use crate::sessions;
+use crate::statistics;
 use crate::users;
-use crate::web::Client;
 use crate::webhooks;
-use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 /// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Keys are looked at this often, so that a rotation by another process is noticed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Events of the audit log are counted this often.
+const COUNTED_EVERY: Duration = Duration::from_secs(5);
+/// Sessions are looked for this often whose administrator may no longer act in them.
+const LAPSED_EVERY: Duration = Duration::from_secs(5);
 /// Secrets under a former key are looked for this often.
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
@@ -32,17 +36,35 @@ const PURGE_EVERY: Duration = Duration::from_secs(600);
 const INDEX_EVERY: Duration = Duration::from_secs(60);
 /// The ends of the chains of the audit log are noted this often by each node.
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
-/// Expired secrets and registrations stay this long, so that support can tell "expired" from "never existed".
-const KEEP_EXPIRED: Duration = Duration::from_secs(7 * 86_400);
 
 /// Runs until told to stop; writes the last sightings before it ends.
-pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
-    let every = |duration| {
-        let mut ticks = interval(duration);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ticks
-    };
+pub async fn run(app: App, stop: watch::Receiver<bool>) {
+    // Beside each other: a log that is counted for the first time takes long, sightings cannot wait.
+    tokio::join!(keep(&app, stop.clone()), count(&app, stop));
+}
+
+fn every(duration: Duration) -> Interval {
+    let mut ticks = interval(duration);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}
+
+async fn count(app: &App, mut stop: watch::Receiver<bool>) {
+    let mut ticks = every(COUNTED_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => break,
+        }
+        if let Err(error) = statistics::count(app).await {
+            tracing::warn!(%error, "events could not be counted, it will be tried again");
+        }
+    }
+}
+
+async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
+    let mut lapsed = every(LAPSED_EVERY);
     let mut index = every(INDEX_EVERY);
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
@@ -52,19 +74,20 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     let mut noted = None;
     loop {
         let (what, result) = tokio::select! {
-            _ = flush.tick() => ("write sightings", sessions::flush_presence(&app).await),
-            _ = keys.tick() => ("maintain keys", keys::maintain(&app).await),
-            _ = purge.tick() => ("purge", purge_once(&app).await),
-            _ = index.tick() => ("index users", index_users(&app).await),
-            _ = stale.tick(), if former_keys => ("seal anew", reseal(&app).await),
-            _ = note.tick() => ("note the ends of the audit log", note_ends(&app, &mut noted).await),
+            _ = flush.tick() => ("write sightings", sessions::flush_presence(app).await),
+            _ = keys.tick() => ("maintain keys", keys::maintain(app).await),
+            _ = lapsed.tick() => ("end lapsed impersonations", sessions::end_lapsed(app).await),
+            _ = purge.tick() => ("purge", purge_once(app).await),
+            _ = index.tick() => ("index users", index_users(app).await),
+            _ = stale.tick(), if former_keys => ("seal anew", reseal(app).await),
+            _ = note.tick() => ("note the ends of the audit log", note_ends(app, &mut noted).await),
             _ = stop.changed() => break,
         };
         if let Err(error) = result {
             tracing::warn!(%error, what, "housekeeping failed, it will be tried again");
         }
     }
-    if let Err(error) = sessions::flush_presence(&app).await {
+    if let Err(error) = sessions::flush_presence(app).await {
         tracing::warn!(%error, "the last sightings could not be written");
     }
 }
@@ -97,35 +120,4 @@ pub async fn index_users(app: &App) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-/// Removes what has expired long ago, batch by batch.
-pub async fn purge_once(app: &App) -> Result<()> {
-    let now = app.now();
-    let before = now.minus(KEEP_EXPIRED);
-    let mut sum = 0;
-    loop {
-        let mut tx = app.db.begin().await?;
-        let removed = codes::purge(&mut tx, before).await?
-            + login::purge(&mut tx, before).await?
-            + factors::purge(&mut tx, before).await?
-            + limits::purge(&mut tx, app.now()).await?
-            + devices::purge(&mut tx, now).await?
-            + mail::purge(&mut tx, before).await?
-            + passkeys::purge(&mut tx, before).await?
-            + sessions::purge(&mut tx, before).await?
-            + revocations::purge(app, &mut tx, now).await?
-            + webhooks::purge(app, &mut tx, now).await?;
-        tx.commit().await?;
-        sum += removed;
-        if removed == 0 {
-            break;
-        }
-    }
-    if sum > 0 {
-        let client = Client::system();
-        let event = Event::new(Kind::ExpiredRemoved, &client).detail(json!({ "rows": sum }));
-        audit::record_alone(app, event).await?;
-    }
-    Ok(())
 }

@@ -1,0 +1,286 @@
+//! Stored forms of hashes that other systems made, in PHC style: scrypt, Firebase's scrypt, PBKDF2, and fast digests inside
+//! Argon2id. Read strictly and bounded, as the Argon2 form is.
+
+use super::legacy::Fast;
+use super::{MAX_INPUT_BYTES, Memory, PasswordError};
+use crate::digest::equal;
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::pbkdf2;
+use data_encoding::BASE64_NOPAD;
+use std::num::NonZeroU32;
+use zeroize::Zeroizing;
+
+/// Longest stored form; a wrapped digest with a long salt is the longest of ours.
+const MAX_BYTES: usize = 1024;
+/// Longest salt.
+const MAX_SALT: usize = 256;
+/// Most iterations of PBKDF2 times blocks of output: about three seconds.
+const MAX_PBKDF2_WORK: u64 = 10_000_000;
+/// Most memory of scrypt, in bytes.
+const MAX_SCRYPT_MEMORY: u64 = 256 * 1024 * 1024;
+/// Most memory of scrypt times its parallelism, in bytes: about two seconds.
+const MAX_SCRYPT_WORK: u64 = 1024 * 1024 * 1024;
+
+/// The function under PBKDF2 (RFC 8018 B.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prf {
+    /// HMAC-SHA-1
+    Sha1,
+    /// HMAC-SHA-256
+    Sha256,
+    /// HMAC-SHA-512
+    Sha512,
+}
+
+impl Prf {
+    const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Sha1 => "pbkdf2-sha1",
+            Self::Sha256 => "pbkdf2-sha256",
+            Self::Sha512 => "pbkdf2-sha512",
+        }
+    }
+
+    fn algorithm(self) -> pbkdf2::Algorithm {
+        match self {
+            Self::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+            Self::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
+        }
+    }
+
+    const fn block(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// The cost of scrypt (RFC 7914 section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScryptCost {
+    /// Logarithm of N to the base of 2.
+    pub log_n: u8,
+    /// Block size.
+    pub r: u32,
+    /// Parallelism; the lanes run one after another here.
+    pub p: u32,
+}
+
+impl ScryptCost {
+    fn params(self) -> Result<scrypt::Params, PasswordError> {
+        if self.log_n > 30 || self.r == 0 || self.p == 0 {
+            return Err(PasswordError::BadParams);
+        }
+        let memory = 128_u64.saturating_mul(u64::from(self.r)).saturating_mul(1 << self.log_n);
+        let work = memory.saturating_mul(u64::from(self.p));
+        if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
+            return Err(PasswordError::BadParams);
+        }
+        scrypt::Params::new(self.log_n, self.r, self.p).map_err(|_| PasswordError::BadParams)
+    }
+}
+
+/// One stored hash of another system.
+#[derive(PartialEq, Eq)]
+pub(super) enum Foreign {
+    Scrypt {
+        cost: ScryptCost,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
+    /// `keystream` is the hash of the export without the project's signer key: what the derived key enciphers nothing to.
+    Firebase {
+        cost: ScryptCost,
+        salt: Vec<u8>,
+        keystream: Vec<u8>,
+    },
+    Pbkdf2 {
+        prf: Prf,
+        iterations: NonZeroU32,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    },
+    /// `inner` is the Argon2id hash of the digest in lower-case hexadecimal digits.
+    Wrapped {
+        fast: Fast,
+        inner: String,
+    },
+}
+
+impl Foreign {
+    /// Whether a stored hash is of one of these kinds.
+    pub(super) fn is(stored: &str) -> bool {
+        ["$scrypt$", "$firebase-scrypt$", "$pbkdf2-", "$sha256-in-argon2id$", "$sha512-in-argon2id$"]
+            .iter()
+            .any(|scheme| stored.starts_with(scheme))
+    }
+
+    pub(super) fn write(&self) -> String {
+        let base64 = |bytes: &[u8]| BASE64_NOPAD.encode(bytes);
+        match self {
+            Self::Scrypt { cost: ScryptCost { log_n, r, p }, salt, tag } => {
+                format!("$scrypt$ln={log_n},r={r},p={p}${}${}", base64(salt), base64(tag))
+            }
+            Self::Firebase { cost: ScryptCost { log_n, r, p }, salt, keystream } => {
+                format!("$firebase-scrypt$ln={log_n},r={r},p={p}${}${}", base64(salt), base64(keystream))
+            }
+            Self::Pbkdf2 { prf, iterations, salt, tag } => {
+                format!("${}$i={iterations}${}${}", prf.scheme(), base64(salt), base64(tag))
+            }
+            Self::Wrapped { fast, inner } => format!(
+                "${}-in-argon2id$before={},after={}{inner}",
+                fast.digest.name(),
+                base64(&fast.before),
+                base64(&fast.after)
+            ),
+        }
+    }
+
+    pub(super) fn read(stored: &str) -> Result<Self, PasswordError> {
+        if stored.len() > MAX_BYTES {
+            return Err(PasswordError::Malformed);
+        }
+        let (scheme, rest) =
+            stored.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(PasswordError::Malformed)?;
+        if let Some(name) = scheme.strip_suffix("-in-argon2id") {
+            return Self::read_wrapped(name, rest);
+        }
+        let fields: Vec<&str> = rest.split('$').collect();
+        let [costs, salt, tag] = fields[..] else { return Err(PasswordError::Malformed) };
+        let (salt, tag) = (read_bytes(salt, 0..=MAX_SALT)?, read_bytes(tag, 16..=128)?);
+        if let Some(prf) = Prf::ALL.into_iter().find(|prf| prf.scheme() == scheme) {
+            let [iterations] = read_costs(costs, ["i="])?;
+            return Self::pbkdf2(prf, iterations, salt, tag);
+        }
+        let [log_n, r, p] = read_costs(costs, ["ln=", "r=", "p="])?;
+        let log_n = u8::try_from(log_n).map_err(|_| PasswordError::BadParams)?;
+        let cost = ScryptCost { log_n, r, p };
+        cost.params()?;
+        match scheme {
+            "scrypt" => Ok(Self::Scrypt { cost, salt, tag }),
+            "firebase-scrypt" => Ok(Self::Firebase { cost, salt, keystream: tag }),
+            _ => Err(PasswordError::Unsupported),
+        }
+    }
+
+    fn read_wrapped(name: &str, rest: &str) -> Result<Self, PasswordError> {
+        let digest = super::legacy::Digest::named(name).ok_or(PasswordError::Unsupported)?;
+        let at = rest.find('$').ok_or(PasswordError::Malformed)?;
+        let (salts, inner) = rest.split_at(at);
+        let (before, after) = salts.split_once(',').ok_or(PasswordError::Malformed)?;
+        let salt = |text: &str, name: &str| {
+            text.strip_prefix(name)
+                .ok_or(PasswordError::Malformed)
+                .and_then(|salt| read_bytes(salt, 0..=MAX_SALT))
+        };
+        let fast = Fast { digest, before: salt(before, "before=")?, after: salt(after, "after=")? };
+        Ok(Self::Wrapped { fast, inner: inner.to_owned() })
+    }
+
+    /// Checked against the bounds.
+    pub(super) fn pbkdf2(
+        prf: Prf,
+        iterations: u32,
+        salt: Vec<u8>,
+        tag: Vec<u8>,
+    ) -> Result<Self, PasswordError> {
+        let iterations = NonZeroU32::new(iterations).ok_or(PasswordError::BadParams)?;
+        let blocks = tag.len().div_ceil(prf.block()) as u64;
+        if salt.len() > MAX_SALT || !(16..=128).contains(&tag.len()) {
+            return Err(PasswordError::Malformed);
+        }
+        if u64::from(iterations.get()).saturating_mul(blocks) > MAX_PBKDF2_WORK {
+            return Err(PasswordError::BadParams);
+        }
+        Ok(Self::Pbkdf2 { prf, iterations, salt, tag })
+    }
+
+    /// Checked against the bounds.
+    pub(super) fn scrypt(cost: ScryptCost, salt: Vec<u8>, tag: Vec<u8>) -> Result<Self, PasswordError> {
+        cost.params()?;
+        if salt.len() > MAX_SALT || !(16..=128).contains(&tag.len()) {
+            return Err(PasswordError::Malformed);
+        }
+        Ok(Self::Scrypt { cost, salt, tag })
+    }
+
+    /// Checked against the bounds.
+    pub(super) fn firebase(
+        cost: ScryptCost,
+        salt: Vec<u8>,
+        keystream: Vec<u8>,
+    ) -> Result<Self, PasswordError> {
+        match Self::scrypt(cost, salt, keystream)? {
+            Self::Scrypt { cost, salt, tag: keystream } => Ok(Self::Firebase { cost, salt, keystream }),
+            other => Ok(other),
+        }
+    }
+
+    /// Whether a password is the right one; takes as long as the parameters say, also for a password that is too long.
+    pub(super) fn verify(
+        &self,
+        candidate: &str,
+        pepper: Option<&[u8]>,
+        memory: &mut Memory,
+    ) -> Result<bool, PasswordError> {
+        let fits = candidate.len() <= MAX_INPUT_BYTES;
+        let password = if fits { candidate.as_bytes() } else { b"" };
+        let right = match self {
+            Self::Scrypt { cost, salt, tag } => equal(&derive(*cost, password, salt, tag.len())?, tag),
+            Self::Firebase { cost, salt, keystream } => {
+                let key = derive(*cost, password, salt, 32)?;
+                equal(&cipher(&key, keystream.len())?, keystream)
+            }
+            Self::Pbkdf2 { prf, iterations, salt, tag } => {
+                let mut derived = Zeroizing::new(vec![0; tag.len()]);
+                pbkdf2::derive(prf.algorithm(), *iterations, salt, password, &mut derived);
+                equal(&derived, tag)
+            }
+            Self::Wrapped { fast, inner } => super::verify_argon2(&fast.of(password), inner, pepper, memory)?,
+        };
+        Ok(right && fits)
+    }
+}
+
+fn derive(
+    cost: ScryptCost,
+    password: &[u8],
+    salt: &[u8],
+    length: usize,
+) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
+    let mut derived = Zeroizing::new(vec![0; length]);
+    scrypt::scrypt(password, salt, &cost.params()?, &mut derived).map_err(|_| PasswordError::BadParams)?;
+    Ok(derived)
+}
+
+/// What AES-256-CTR makes of zeros, from a counter of zero on (github.com/firebase/scrypt).
+fn cipher(key: &[u8], length: usize) -> Result<Zeroizing<Vec<u8>>, PasswordError> {
+    let key = UnboundCipherKey::new(&AES_256, key).and_then(EncryptingKey::ctr);
+    let key = key.map_err(|_| PasswordError::BadParams)?;
+    let mut stream = Zeroizing::new(vec![0; length]);
+    let zero = EncryptionContext::Iv128(FixedLength::from([0; 16]));
+    key.less_safe_encrypt(&mut stream, zero).map_err(|_| PasswordError::BadParams)?;
+    Ok(stream)
+}
+
+fn read_costs<const N: usize>(field: &str, names: [&str; N]) -> Result<[u32; N], PasswordError> {
+    let mut numbers = [0; N];
+    let mut costs = field.split(',');
+    for (number, name) in numbers.iter_mut().zip(names) {
+        let text = costs.next().and_then(|cost| cost.strip_prefix(name)).ok_or(PasswordError::Malformed)?;
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        *number = text.parse().ok().filter(|_| plain).ok_or(PasswordError::Malformed)?;
+    }
+    if costs.next().is_some() { Err(PasswordError::Malformed) } else { Ok(numbers) }
+}
+
+fn read_bytes(field: &str, length: std::ops::RangeInclusive<usize>) -> Result<Vec<u8>, PasswordError> {
+    let bytes = BASE64_NOPAD.decode(field.as_bytes()).map_err(|_| PasswordError::Malformed)?;
+    if length.contains(&bytes.len()) { Ok(bytes) } else { Err(PasswordError::Malformed) }
+}

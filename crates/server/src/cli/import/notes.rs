@@ -1,0 +1,216 @@
+//! What is written down of an import beside the database: the report, the list of ids, and the sums.
+use super::{Failure, each_minute};
+use crate::import::{Entry, Fate, Problem, Progress, Reason};
+use crate::names::Email;
+use hallpass_crypto::digest::sha256;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Refusals that are shown without a report.
+const SHOWN: usize = 10;
+
+/// A file of JSON lines that an interrupted import goes on with.
+struct Lines {
+    file: File,
+    /// Length of what belongs to parts that are stored.
+    kept: u64,
+    /// Length of what is written.
+    written: u64,
+}
+
+impl Lines {
+    /// Makes the file, or goes on after what belongs to the parts that are stored.
+    fn open(path: &Path, kept: i64, resume: bool) -> Result<Self, Failure> {
+        let problem = |error: io::Error| Failure(format!("cannot write {}: {error}", path.display()));
+        let kept = u64::try_from(kept).unwrap_or(0);
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600).create_new(!resume).create(resume);
+        let file = options.open(path).map_err(problem)?;
+        let length = file.metadata().map_err(problem)?.len();
+        if length < kept {
+            return Err(Failure(format!(
+                "{} is not the file of the interrupted import: it is shorter; give that one, or none",
+                path.display()
+            )));
+        }
+        file.set_len(kept).map_err(problem)?;
+        Ok(Self { file, kept, written: kept })
+    }
+
+    /// Replaces what was written since the last part that is stored.
+    fn write(&mut self, text: &str) -> io::Result<i64> {
+        self.file.set_len(self.kept)?;
+        self.file.seek(SeekFrom::Start(self.kept))?;
+        self.file.write_all(text.as_bytes())?;
+        self.written = self.kept + text.len() as u64;
+        Ok(i64::try_from(self.written).unwrap_or(i64::MAX))
+    }
+}
+
+/// Report and list of ids.
+pub(super) struct Notes {
+    report: Option<Lines>,
+    ids: Option<Lines>,
+    /// Lengths that stay when a file is not given.
+    before: (i64, i64),
+}
+
+impl Notes {
+    /// Makes the files; with `resume` goes on with those that an interrupted import has left.
+    pub(super) fn open(
+        [report, ids]: [Option<&Path>; 2],
+        from: &Progress,
+        resume: bool,
+    ) -> Result<Self, Failure> {
+        let lines = |path: Option<&Path>, kept| path.map(|path| Lines::open(path, kept, resume)).transpose();
+        Ok(Self {
+            report: lines(report, from.report_bytes)?,
+            ids: lines(ids, from.ids_bytes)?,
+            before: (from.report_bytes, from.ids_bytes),
+        })
+    }
+
+    /// Writes what became of each entry; returns the lengths of both files.
+    pub(super) fn write(&mut self, entries: &[Entry], fates: &[Fate]) -> io::Result<(i64, i64)> {
+        let (mut report, mut ids) = (String::new(), String::new());
+        for (entry, fate) in entries.iter().zip(fates) {
+            let line = entry.line;
+            let mut say = |outcome: &str, problem: &Problem| {
+                let Problem { reason, message } = problem;
+                let told = json!({ "line": line, "outcome": outcome, "reason": reason, "message": message });
+                let _ = writeln!(report, "{told}");
+            };
+            match fate {
+                Fate::Rejected(problem) => say("refused", problem),
+                Fate::Imported { id, dropped } => {
+                    for problem in dropped {
+                        say("imported_without", problem);
+                    }
+                    let source = entry.read.as_ref().ok().and_then(|draft| draft.source_id.as_ref());
+                    if let Some(source) = source {
+                        let _ = writeln!(ids, "{}", json!({ "sourceId": source, "id": id }));
+                    }
+                }
+            }
+        }
+        let write = |lines: &mut Option<Lines>, text: &str, before| match lines {
+            Some(lines) => lines.write(text),
+            None => Ok(before),
+        };
+        let (report_before, ids_before) = self.before;
+        Ok((write(&mut self.report, &report, report_before)?, write(&mut self.ids, &ids, ids_before)?))
+    }
+
+    /// What was written belongs to a part that is stored.
+    pub(super) fn keep(&mut self) {
+        for lines in [&mut self.report, &mut self.ids].into_iter().flatten() {
+            lines.kept = lines.written;
+        }
+    }
+}
+
+/// What a rehearsal has seen, so that it notices what a file has twice: eight bytes of a digest for each name.
+#[derive(Default)]
+pub(super) struct Known(HashSet<[u8; 8]>);
+
+impl Known {
+    /// Refuses what was seen in an earlier part; the database knows the rest.
+    pub(super) fn judge(&mut self, entries: &[Entry], fates: &mut [Fate]) {
+        for (entry, fate) in entries.iter().zip(fates) {
+            let (Ok(draft), Fate::Imported { .. }) = (&entry.read, &*fate) else { continue };
+            let Email { normalised, .. } = &draft.email;
+            let username = draft.username.as_ref().map(|username| name("username", &username.normalised));
+            let email = name("email", normalised);
+            let taken =
+                username.is_some_and(|username| self.0.contains(&username)) && !draft.may_lose_username;
+            if self.0.contains(&email) {
+                *fate = Fate::Rejected(Problem::new(Reason::EmailTaken, "the address is in the file twice"));
+            } else if taken {
+                *fate =
+                    Fate::Rejected(Problem::new(Reason::UsernameTaken, "the username is in the file twice"));
+            } else {
+                self.0.extend(username.into_iter().chain([email]));
+            }
+        }
+    }
+}
+
+fn name(kind: &str, text: &str) -> [u8; 8] {
+    sha256(format!("{kind}/{text}").as_bytes()).first_chunk().copied().unwrap_or_default()
+}
+
+/// The sums of a run.
+pub(super) struct Seen {
+    pub(super) progress: Progress,
+    begun: Progress,
+    reasons: BTreeMap<Reason, u64>,
+    incomplete: u64,
+    first: Vec<(u64, Problem)>,
+}
+
+impl Seen {
+    pub(super) fn from(progress: Progress) -> Self {
+        Self { progress, begun: progress, reasons: BTreeMap::new(), incomplete: 0, first: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, entries: &[Entry], fates: &[Fate]) {
+        for (entry, fate) in entries.iter().zip(fates) {
+            match fate {
+                Fate::Rejected(problem) => {
+                    *self.reasons.entry(problem.reason).or_default() += 1;
+                    if self.first.len() < SHOWN {
+                        self.first.push((entry.line, problem.clone()));
+                    }
+                }
+                Fate::Imported { dropped, .. } => self.incomplete += u64::from(!dropped.is_empty()),
+            }
+        }
+    }
+
+    /// For a rehearsal, which has no other sums.
+    pub(super) fn count(&mut self, records: i64, fates: &[Fate]) {
+        let rejected = fates.iter().filter(|fate| matches!(fate, Fate::Rejected(_))).count();
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.progress.records += records;
+        self.progress.rejected += number(rejected);
+        self.progress.imported += number(fates.len() - rejected);
+    }
+
+    pub(super) fn json(&self, rehearsal: bool, took: Duration) -> Value {
+        let Progress { records, imported, rejected, .. } = self.progress;
+        let state = if rehearsal { "rehearsed" } else { "imported" };
+        json!({
+            "state": state, "records": records, "imported": imported, "refused": rejected,
+            "importedWithout": self.incomplete, "reasons": self.reasons,
+            "resumedAfter": self.begun.records, "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    pub(super) fn text(&self, rehearsal: bool, took: Duration) -> String {
+        let Progress { imported, rejected, .. } = self.progress;
+        let did = if rehearsal { "Would import" } else { "Imported" };
+        let rate = each_minute(imported - self.begun.imported, took);
+        let mut lines = vec![format!(
+            "{did} {imported} accounts, refused {rejected} records ({}.{} s, {rate} a minute).",
+            took.as_secs(),
+            took.subsec_millis() / 100
+        )];
+        if self.incomplete > 0 {
+            lines.push(format!("{} of them without something that was given up.", self.incomplete));
+        }
+        for (line, problem) in &self.first {
+            lines.push(format!("line {line}: {}", problem.message));
+        }
+        let told = self.reasons.values().sum::<u64>();
+        if told > self.first.len() as u64 {
+            lines.push("… and more: --report FILE has all of them.".into());
+        }
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,155 @@
+//! Imports that are killed, begun twice, or run beside each other and beside a server.
+use super::{BCRYPT, Here, refused};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Instant;
+
+const MANY: usize = 6000;
+
+/// Accounts, each tenth refused.
+fn write_many(here: &Here, name: &str, offset: usize) {
+    let record = |number: usize| {
+        let email = if number % 10 == 9 {
+            "nobody".into()
+        } else {
+            format!("user{:05}@example.com", number + offset)
+        };
+        json!({ "email": email, "externalId": number.to_string(), "passwordHash": BCRYPT })
+    };
+    here.write_lines(name, &(0..MANY).map(record).collect::<Vec<Value>>());
+}
+
+fn everybody_is_there_once(here: &Here) {
+    let addresses = here.addresses();
+    assert_eq!(addresses.len(), MANY * 9 / 10);
+    let ids = here.lines("ids.jsonl");
+    assert_eq!(ids.len(), addresses.len(), "each account is in the list of ids once");
+    let mut listed: Vec<&str> = ids.iter().map(|line| line["id"].as_str().unwrap()).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, here.texts("select id from users order by id"));
+    let report = here.lines("report.jsonl");
+    let lines: Vec<(u64, &str)> =
+        (1..=MANY as u64).filter(|line| line % 10 == 0).map(|line| (line, "invalid_email")).collect();
+    assert_eq!(refused(&report), lines, "each refused line is in the report once");
+}
+
+#[test]
+fn an_import_that_was_killed_goes_on_without_doubling_or_losing_anybody() {
+    let here = Here::new();
+    write_many(&here, "users.jsonl", 0);
+    let command =
+        ["import", "users.jsonl", "--batch", "100", "--report", "report.jsonl", "--ids", "ids.jsonl"];
+    let resume = [&command[..], &["--resume"]].concat();
+    let mut kills = 0;
+    loop {
+        let arguments = if kills == 0 { &command[..] } else { &resume[..] };
+        let mut child = here.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let before = here.addresses().len();
+        let begun = Instant::now();
+        let finished = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            let stored = here.addresses().len();
+            if kills < 4 && stored >= before + 300 || begun.elapsed().as_secs() > 60 {
+                break None;
+            }
+        };
+        match finished {
+            Some(status) => {
+                assert_eq!(status.code(), Some(4));
+                break;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(kills >= 2, "it was killed {kills} times");
+    everybody_is_there_once(&here);
+    let said = here.run(&resume);
+    assert!(said.out.contains("imported before"), "{said:?}");
+    assert!(here.run(&["audit", "verify"]).succeeds().out.contains("whole"));
+}
+
+#[test]
+fn an_interrupted_import_goes_on_only_when_told_to() {
+    let here = Here::new();
+    write_many(&here, "users.jsonl", 0);
+    let mut child = here
+        .command(&["import", "users.jsonl", "--batch", "100"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while here.addresses().is_empty() {
+        assert!(child.try_wait().unwrap().is_none());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    here.run(&["import", "users.jsonl"]).fails_with("--resume");
+    let sums = here.import(&["users.jsonl", "--resume"]);
+    assert!(sums["resumedAfter"].as_u64().unwrap() > 0, "{sums}");
+    assert_eq!(here.addresses().len(), MANY * 9 / 10);
+    let again = here.import(&["users.jsonl", "--again"]);
+    assert_eq!((&again["imported"], &again["refused"]), (&json!(0), &json!(MANY)));
+}
+
+#[test]
+fn of_two_imports_of_one_file_nobody_is_doubled() {
+    let here = Here::new();
+    write_many(&here, "users.jsonl", 0);
+    let start = || {
+        let mut command = here.command(&["import", "users.jsonl", "--batch", "50"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    let codes: Vec<_> = both.iter().map(|output| output.status.code().unwrap()).collect();
+    assert!(codes.iter().all(|code| [0, 1, 4].contains(code)), "{both:?}");
+    if !codes.contains(&4) {
+        here.import(&["users.jsonl", "--resume"]);
+    }
+    assert_eq!(here.addresses().len(), MANY * 9 / 10);
+}
+
+#[test]
+fn two_imports_of_overlapping_files_share_the_accounts_beside_a_server() {
+    let here = Here::new();
+    here.add_user("ann@example.com");
+    let server = here.serve();
+    write_many(&here, "one.jsonl", 0);
+    // Half of them are the same, in the other order.
+    write_many(&here, "two.jsonl", MANY / 2);
+    let text = std::fs::read_to_string(here.path("two.jsonl")).unwrap();
+    let reversed: Vec<&str> = text.lines().rev().collect();
+    here.write("two.jsonl", &reversed.join("\n"));
+    let start = |file: &str| {
+        let mut command = here.command(&["import", file, "--batch", "200"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut children = [start("one.jsonl"), start("two.jsonl")];
+    let token = server.sign_in("ann@example.com", crate::support::PASSWORD);
+    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        assert_eq!(server.me(&token), 200, "the server goes on");
+    }
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+    }
+    assert_eq!(here.addresses().len(), MANY * 9 / 10 + MANY * 9 / 20 + 1);
+}
+
+#[test]
+fn reports_are_private_and_never_written_over_something_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let here = Here::new();
+    here.write_lines("users.jsonl", &[json!({ "email": "nobody" })]);
+    here.write("mine.txt", "precious");
+    here.run(&["import", "users.jsonl", "--report", "mine.txt"]).fails_with("mine.txt");
+    assert_eq!(std::fs::read_to_string(here.path("mine.txt")).unwrap(), "precious");
+    here.import(&["users.jsonl", "--report", "report.jsonl"]);
+    let mode = std::fs::metadata(here.path("report.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0);
+}
