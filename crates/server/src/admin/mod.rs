@@ -91,10 +91,19 @@ impl<N: Need> Admin<N> {
     }
 }
 
-/// Lets only those go on who hold a permission, as themselves.
+    /// Lets nobody act on an account that may do more than the own one.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`].
+    pub fn require_above(&self, other: &Grants) -> Result<()> {
+        require_above(&self.current.grants, other)
+    }
+}
+
+/// Lets only those go on who hold a permission, in a session of their own.
 ///
 /// # Errors
-/// [`Code::Impersonated`]; [`Code::Forbidden`], naming it.
+/// [`Code::Forbidden`], naming it; [`Code::Impersonated`].
 fn require(current: &Current, permission: &str) -> Result<()> {
     if current.session.impersonator.is_some() {
         return Err(Error::new(Code::Impersonated));

@@ -19,14 +19,14 @@ pub const PERMISSIONS: [(&str, &str); 14] = [
     (ServiceKeysWrite::PERMISSION, "Make and end keys of other services"),
     (SettingsRead::PERMISSION, "See the settings in effect, without secrets"),
     (StatisticsRead::PERMISSION, "See how many accounts, sessions and events there were"),
+    (UsersDelete::PERMISSION, "Delete accounts"),
+    (UsersImpersonate::PERMISSION, "Act as somebody for a while, to see what they see"),
     (UsersRead::PERMISSION, "Find users, see them, their sessions and their events"),
+    (UsersRoles::PERMISSION, "Give roles to users and take them, within what one holds"),
     (
         UsersWrite::PERMISSION,
         "Create, change, close and open accounts, end sessions, reset passwords and factors",
     ),
-    (UsersDelete::PERMISSION, "Delete accounts"),
-    (UsersRoles::PERMISSION, "Give roles to users and take them, within what one holds"),
-    (UsersImpersonate::PERMISSION, "Act as somebody for a while, to see what they see"),
 ];
 
 /// See roles and what they hold.

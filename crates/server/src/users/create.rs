@@ -1,5 +1,5 @@
 //! How an account comes into being, by whatever way.
-use super::{User, Way, check_access, store};
+use super::{User, Way, check_access, search, store};
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::db::Tx;
@@ -56,7 +56,7 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
         roles::note_members(tx, id, &names).await?;
     }
     let Some(user) = store::find(tx, id).await? else { return Ok(None) };
-    store::put_terms(tx, id, &user.terms()).await?;
+    search::note_new(tx, &user).await?;
     Ok(Some(user))
 }
 

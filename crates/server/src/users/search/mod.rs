@@ -1,6 +1,8 @@
 //! Finding users among a million: every call reads a bounded number of rows, whatever is asked for.
+mod store;
+
 use super::terms::{behind, words};
-use super::{User, store};
+use super::{User, store as rows_of_users};
 use crate::app::Inner;
 use crate::db::{Statements, Tx};
 use crate::error::{Error, Result};
@@ -177,7 +179,7 @@ async fn rows(
         }
         Walk::Disabled => store::walk_disabled(&mut db, &place.id, limit).await?,
         Walk::Unverified => store::walk_unverified(&mut db, &place.id, limit).await?,
-        Walk::Everybody => store::list(&mut db, &place.id, limit).await?,
+        Walk::Everybody => rows_of_users::list(&mut db, &place.id, limit).await?,
     };
     Ok(users.into_iter().map(|user| (None, user)).collect())
 }
@@ -208,11 +210,16 @@ pub async fn index(tx: &mut Tx) -> Result<u64> {
     Ok(outdated.len() as u64)
 }
 
+/// Writes the terms of a new user. In the transaction that makes it.
+pub(super) async fn note_new(tx: &mut Tx, user: &User) -> Result<()> {
+    Ok(store::put_terms(tx, user.id, &user.terms()).await?)
+}
+
 /// Writes the terms of a user anew if what they are made from has changed. In the transaction of the change, after it.
 pub(super) async fn note_terms(tx: &mut Tx, id: UserId) -> Result<()> {
     // The row stays locked, so that the terms of two changes do not mix.
     if store::take_terms(tx, id).await?
-        && let Some(user) = store::find(tx, id).await?
+        && let Some(user) = rows_of_users::find(tx, id).await?
     {
         store::put_terms(tx, id, &user.terms()).await?;
     }
