@@ -89,7 +89,6 @@ impl<N: Need> Admin<N> {
     pub async fn reread(&self, app: &Inner, now: Timestamp) -> Result<Self> {
         Self::of(self.current.reread(app, &mut &app.db, now).await?)
     }
-}
 
     /// Lets nobody act on an account that may do more than the own one.
     ///
