@@ -3,7 +3,7 @@
 //!
 //! `BENCH_SECONDS` (5) is the length of a load, `BENCH_REQUESTS` (1000000) the number of requests before
 //! memory is read again, `BENCH_SESSIONS` (1000000) the largest database. The argument `postgres` measures on a PostgreSQL
-//! server (`scripts/with-servers`) instead. The argument `print` writes no file; `check`,
+//! server (`scripts/with-servers`) instead; `search` measures how administrators find users. The argument `print` writes no file; `check`,
 //! `refresh` or `login` measures that alone, for a profiler.
 mod bare;
 mod http;
@@ -16,6 +16,7 @@ mod postgres;
 mod report;
 mod run;
 mod scenarios;
+mod search;
 mod seed;
 mod server;
 mod uniform;
@@ -39,6 +40,12 @@ fn main() -> Fallible<()> {
     if let "check" | "refresh" | "login" = argument.as_str() {
         let text = runtime.block_on(run::one(&argument))?.text()?;
         return Ok(writeln!(out, "{text}")?);
+    }
+    if argument == "search" {
+        let users = std::env::var("BENCH_USERS").map_or(Ok(1_000_000), |text| text.parse())?;
+        let report = runtime.block_on(search::everything(users))?;
+        writeln!(out, "{}", report.text()?)?;
+        return report.write_text(Path::new("docs/performance.md"), "searches measured");
     }
     if argument == "postgres" {
         let report = runtime.block_on(run::on_postgres())?;

@@ -60,7 +60,8 @@ fn load(report: &mut Report, what: &str, outcome: &crate::load::Outcome) {
     });
 }
 
-fn settings(url: &str) -> Vec<(&'static str, String)> {
+/// Settings of a node on a database.
+pub fn settings(url: &str) -> Vec<(&'static str, String)> {
     vec![("HALLPASS_DATABASE_URL", url.to_owned()), ("HALLPASS_DATABASE__POOL_SIZE", "16".into())]
 }
 
@@ -105,7 +106,7 @@ async fn three_nodes(report: &mut Report, url: &str, sessions: i64, length: Dura
 }
 
 /// Runs a program of PostgreSQL's; returns what it printed.
-fn program(name: &str, arguments: &[&str]) -> Fallible<String> {
+pub fn program(name: &str, arguments: &[&str]) -> Fallible<String> {
     let output = Command::new(name).args(arguments).output()?;
     if !output.status.success() {
         return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
@@ -113,16 +114,22 @@ fn program(name: &str, arguments: &[&str]) -> Fallible<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A migrated database with so many sessions.
-fn database(server: &str, sessions: i64) -> Fallible<String> {
-    let url = format!("{server}/bench{sessions}");
-    program("psql", &[&format!("{server}/postgres"), "-qc", &format!("create database bench{sessions}")])?;
+/// A new, migrated database.
+pub fn migrated(server: &str, name: &str) -> Fallible<String> {
+    let url = format!("{server}/{name}");
+    program("psql", &[&format!("{server}/postgres"), "-qc", &format!("create database {name}")])?;
     let binary = std::env::current_exe()?.with_file_name("hallpass");
     let mut migrate = Command::new(binary);
     migrate.arg("migrate").env("HALLPASS_DATABASE_URL", &url).env("HALLPASS_SECRET_KEY", SECRET_KEY);
     if !migrate.output()?.status.success() {
         return Err("the database cannot be migrated".into());
     }
+    Ok(url)
+}
+
+/// A migrated database with so many sessions.
+fn database(server: &str, sessions: i64) -> Fallible<String> {
+    let url = migrated(server, &format!("bench{sessions}"))?;
     let folder = tempfile::tempdir()?;
     let (users, table) = (folder.path().join("users"), folder.path().join("sessions"));
     seed::text(&users, &table, sessions)?;

@@ -33,6 +33,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/email_change_notice.txt",
     "mail/email_change_undone.html",
     "mail/email_change_undone.txt",
+    "mail/email_changed.html",
+    "mail/email_changed.txt",
     "mail/invitation.html",
     "mail/invitation.txt",
     "mail/impersonated.html",

@@ -2,7 +2,7 @@
 mod factors;
 mod routes;
 
-pub use factors::{FactorsView, overview, reset_factors};
+pub use factors::{FactorsView, overview};
 pub use routes::routes;
 
 use crate::app::App;
@@ -105,7 +105,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
         passkeys: passkeys::of_user(&app.db, current.user.id).await?.iter().map(Passkey::view).collect(),
         devices: known_devices::list(app, current).await?,
         invitations: invited.iter().map(|one| one.view(now)).collect(),
-        events: audit::of_user(app, current.user.id, None, EXPORTED_EVENTS).await?,
+        events: events(app, current, None, EXPORTED_EVENTS).await?,
     })
 }
 
@@ -120,18 +120,15 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
     users::lock_factors(&mut tx, current.user.id).await?;
     let current = current.anew(app, &mut tx, now).await?;
     current.require_fresh(app, now)?;
-    remove_in(app, tx, &current.user, client, now).await
+    let event = Event::new(Kind::UserDeleted, client).user(current.user.id);
+    remove(app, tx, &current.user, event, now).await
 }
 
-/// Removes an account, for an operator.
-pub async fn remove(app: &App, user: &User, client: &Client) -> Result<()> {
-    let now = app.now();
-    let mut tx = app.db.begin().await?;
-    users::lock_factors(&mut tx, user.id).await?;
-    remove_in(app, tx, user, client, now).await
-}
-
-async fn remove_in(app: &App, mut tx: Tx, user: &User, client: &Client, now: Timestamp) -> Result<()> {
+/// Removes an account, in a transaction that holds `users::lock_factors` and is committed.
+///
+/// # Errors
+/// [`Code::NotFound`], [`Code::LastAdministrator`], [`Code::AccountInUse`].
+pub async fn remove(app: &App, mut tx: Tx, user: &User, event: Event<'_>, now: Timestamp) -> Result<()> {
     // Before the account: whoever accepts takes the invitation first too, and neither waits for the other in a circle.
     invitations::forget_address(&mut tx, &user.email_normalised).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
@@ -142,9 +139,8 @@ async fn remove_in(app: &App, mut tx: Tx, user: &User, client: &Client, now: Tim
     login::forget_attempts_of_address(app, &mut tx, &user.email_normalised).await?;
     mail::forget(&mut tx, &user.email_normalised).await?;
     audit::ask_erasure(app, &mut tx, user.id, &user.email_normalised, now).await?;
-    let deleted = Event::new(Kind::UserDeleted, client).user(user.id);
     let at_once = app.config.retention.deleted_accounts.is_zero();
-    audit::record(app, &mut tx, if at_once { deleted.impersonal() } else { deleted }, now);
+    audit::record(app, &mut tx, if at_once { event.impersonal() } else { event }, now);
     mail::enqueue(app, &mut tx, &user.email, &Message::AccountDeleted {}, now).await?;
     mail::commit(app, tx).await
 }
@@ -156,5 +152,6 @@ pub async fn events(
     before: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<EventView>> {
-    audit::of_user(app, current.user.id, before, limit).await
+    let events = audit::of_user(app, current.user.id, before, limit).await?;
+    Ok(events.into_iter().map(|event| event.for_owner(current.user.id)).collect())
 }

@@ -10,7 +10,7 @@ use crate::login;
 use crate::names::Email;
 use crate::passwords::{self, Context};
 use crate::roles::{self, ADMIN};
-use crate::users::{self, NewUser, User};
+use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use hallpass_crypto::digest::equal;
 use hallpass_crypto::secret::{Kind as Secret, Opaque};
@@ -69,6 +69,7 @@ pub(super) async fn create(
     }
     let given = [ADMIN.to_owned()];
     let new = NewUser {
+        way: Way::Appointed,
         email,
         username: None,
         name: None,

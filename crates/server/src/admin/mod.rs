@@ -3,6 +3,7 @@
 //! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
 //! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
+mod actor;
 mod audit;
 mod etag;
 mod first;
@@ -15,7 +16,9 @@ mod roles;
 mod service_keys;
 mod settings;
 mod statistics;
+pub mod users;
 
+pub use actor::Actor;
 pub use first::first_administrator_link;
 pub use needs::{Need, PERMISSIONS};
 pub use pages::routes as page_routes;
@@ -41,6 +44,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(service_keys::routes())
         .merge(settings::routes())
         .merge(statistics::routes())
+        .merge(users::routes())
 }
 
 /// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
@@ -53,14 +57,8 @@ pub struct Admin<N> {
 
 impl<N: Need> Admin<N> {
     fn of(current: Current) -> Result<Self> {
-        if current.session.impersonator.is_some() {
-            return Err(Error::new(Code::Impersonated));
-        }
-        if current.grants.allows(N::PERMISSION) {
-            return Ok(Self { current, need: PhantomData });
-        }
-        let text = format!("This needs the permission {}.", N::PERMISSION);
-        Err(Error::new(Code::Forbidden).with_detail(text))
+        require(&current, N::PERMISSION)?;
+        Ok(Self { current, need: PhantomData })
     }
 
     /// What this administrator can hand on.
@@ -92,17 +90,39 @@ impl<N: Need> Admin<N> {
         Self::of(self.current.reread(app, &mut &app.db, now).await?)
     }
 
-    /// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
-    /// another's place, has that account's rights.
+    /// Lets nobody act on an account that may do more than the own one.
     ///
     /// # Errors
     /// [`Code::Forbidden`].
     pub fn require_above(&self, other: &Grants) -> Result<()> {
-        if self.current.grants.covers(other) {
-            return Ok(());
-        }
-        Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
+        require_above(&self.current.grants, other)
     }
+}
+
+/// Lets only those go on who hold a permission, in a session of their own.
+///
+/// # Errors
+/// [`Code::Forbidden`], naming it; [`Code::Impersonated`].
+fn require(current: &Current, permission: &str) -> Result<()> {
+    if current.session.impersonator.is_some() {
+        return Err(Error::new(Code::Impersonated));
+    }
+    if current.grants.allows(permission) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Forbidden).with_detail(format!("This needs the permission {permission}.")))
+}
+
+/// Lets nobody act on an account that may do more than the own one: whoever resets a password or a factor, or takes
+/// another's place, has that account's rights.
+///
+/// # Errors
+/// [`Code::Forbidden`].
+fn require_above(own: &Grants, other: &Grants) -> Result<()> {
+    if own.covers(other) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
 }
 
 impl<N: Need> FromRequestParts<App> for Admin<N> {

@@ -9,7 +9,7 @@ pub trait Need: Send + Sync + 'static {
 }
 
 /// Every permission of the server's own, with what it allows.
-pub const PERMISSIONS: [(&str, &str); 10] = [
+pub const PERMISSIONS: [(&str, &str); 14] = [
     (AuditRead::PERMISSION, "Read and take out the audit log"),
     (KeysRead::PERMISSION, "See the keys that sign access tokens"),
     (KeysWrite::PERMISSION, "Replace the keys that sign access tokens"),
@@ -19,7 +19,14 @@ pub const PERMISSIONS: [(&str, &str); 10] = [
     (ServiceKeysWrite::PERMISSION, "Make and end keys of other services"),
     (SettingsRead::PERMISSION, "See the settings in effect, without secrets"),
     (StatisticsRead::PERMISSION, "See how many accounts, sessions and events there were"),
+    (UsersDelete::PERMISSION, "Delete accounts"),
     (UsersImpersonate::PERMISSION, "Act as somebody for a while, to see what they see"),
+    (UsersRead::PERMISSION, "Find users, see them, their sessions and their events"),
+    (UsersRoles::PERMISSION, "Give roles to users and take them, within what one holds"),
+    (
+        UsersWrite::PERMISSION,
+        "Create, change, close and open accounts, end sessions, reset passwords and factors",
+    ),
 ];
 
 /// See roles and what they hold.
@@ -90,4 +97,32 @@ impl Need for UsersImpersonate {
 pub struct StatisticsRead;
 impl Need for StatisticsRead {
     const PERMISSION: &'static str = "hallpass:statistics:read";
+}
+
+/// Find users, see them, their sessions and their events.
+#[derive(Clone, Copy, Debug)]
+pub struct UsersRead;
+impl Need for UsersRead {
+    const PERMISSION: &'static str = "hallpass:users:read";
+}
+
+/// Create, change, close and open accounts, end sessions, reset passwords and factors.
+#[derive(Clone, Copy, Debug)]
+pub struct UsersWrite;
+impl Need for UsersWrite {
+    const PERMISSION: &'static str = "hallpass:users:write";
+}
+
+/// Delete accounts.
+#[derive(Clone, Copy, Debug)]
+pub struct UsersDelete;
+impl Need for UsersDelete {
+    const PERMISSION: &'static str = "hallpass:users:delete";
+}
+
+/// Give roles to users and take them, within what one holds.
+#[derive(Clone, Copy, Debug)]
+pub struct UsersRoles;
+impl Need for UsersRoles {
+    const PERMISSION: &'static str = "hallpass:users:roles";
 }

@@ -269,6 +269,20 @@ pub struct EventView {
     pub detail: Option<Value>,
 }
 
+impl EventView {
+    /// The same for the owner of the account: where an administrator sits and who that is concerns nobody but the server's own.
+    #[must_use]
+    pub fn for_owner(mut self, owner: UserId) -> Self {
+        let by = self.detail.as_mut().and_then(|detail| detail.get_mut("by"));
+        let other = by.filter(|by| by.as_str().and_then(UserId::parse).is_some_and(|by| by != owner));
+        if let Some(by) = other {
+            *by = "administrator".into();
+            (self.ip, self.place, self.user_agent) = (None, None, None);
+        }
+        self
+    }
+}
+
 /// A user's events, newest first, at most `limit`, older than the cursor.
 pub async fn of_user(app: &Inner, user: UserId, before: Option<RowId>, limit: i64) -> Result<Vec<EventView>> {
     let mut events = store::of_user(&mut &app.db, user, before, limit).await?;

@@ -11,7 +11,6 @@ mod keys;
 mod lock;
 mod migrate;
 mod moving;
-mod operator;
 mod out;
 mod ownership;
 mod probes;

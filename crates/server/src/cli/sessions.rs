@@ -1,7 +1,10 @@
 //! `hallpass sessions`.
-use super::{Common, Failure, Outcome, explain, find_user, operator, out};
+use super::{Common, Failure, Outcome, explain, find_user, out};
+use crate::admin::Actor;
+use crate::admin::users as others;
 use crate::ids::SessionId;
 use crate::sessions::{self, Session, SessionView};
+use crate::web::Client;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::json;
 
@@ -76,8 +79,14 @@ fn revoke(common: &Common, id: &str) -> Outcome {
         Failure(format!("\"{id}\" is not the id of a session; `hallpass sessions list <user>` shows the ids"))
     })?;
     common.with_app(async |app, out| {
-        if !operator::end_session(&app, session).await.map_err(|error| explain(&error))? {
-            return Err(Failure(format!("there is no live session {session}; it may have ended already")));
+        let gone = || Failure(format!("there is no live session {session}; it may have ended already"));
+        let found =
+            sessions::find_live(&app.db, session, app.now()).await.map_err(|error| explain(&error))?;
+        let user = found.ok_or_else(gone)?.user_id;
+        let client = Client::local();
+        let ended = others::end_session(&app, &Actor::operator(&client), user, session).await;
+        if !ended.map_err(|error| explain(&error))? {
+            return Err(gone());
         }
         out.show(&json!({ "revoked": 1 }), || "The session has ended.".into())
     })
@@ -86,7 +95,9 @@ fn revoke(common: &Common, id: &str) -> Outcome {
 fn revoke_all(common: &Common, named: &str) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
-        let revoked = operator::end_sessions(&app, user.id).await.map_err(|error| explain(&error))?;
+        let client = Client::local();
+        let revoked = others::end_sessions(&app, &Actor::operator(&client), user.id).await;
+        let revoked = revoked.map_err(|error| explain(&error))?;
         out.show(&json!({ "revoked": revoked }), || {
             format!("Ended all sessions of {}: {revoked}.", user.email)
         })

@@ -1,9 +1,10 @@
 //! `hallpass user`.
 mod create;
 
-use super::operator::{self, Link};
 use super::{Common, Failure, Outcome, confirm, explain, find_user, out};
 use crate::account;
+use crate::admin::Actor;
+use crate::admin::users::{self as others, Link, NewPassword, Reset};
 use crate::app::App;
 use crate::ids::RowId;
 use crate::roles;
@@ -188,7 +189,9 @@ fn describe(view: &UserView) -> String {
 fn switch(common: &Common, named: &str, disabled: bool) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
-        let done = operator::set_disabled(&app, user.id, disabled).await.map_err(|error| explain(&error))?;
+        let client = Client::local();
+        let done = others::set_disabled(&app, &Actor::operator(&client), user.id, disabled).await;
+        let done = done.map_err(|error| explain(&error))?;
         let value = json!({ "user": view(&app, &done.user).await?, "changed": done.changed, "sessionsEnded": done.ended });
         out.show(&value, || {
             let email = &done.user.email;
@@ -215,9 +218,10 @@ fn set_password(common: &Common, named: &str, source: &PasswordSource) -> Outcom
                 "a link does not work while the account is disabled; enable it first, or give a password";
             return Err(Failure(text.into()));
         }
-        let done =
-            operator::set_password(&app, &user, password.clone()).await.map_err(|error| explain(&error))?;
-        let (ended, link) = done;
+        let client = Client::local();
+        let new = password.clone().map_or(NewPassword::Link, NewPassword::Chosen);
+        let done = others::set_password(&app, &Actor::operator(&client), user.id, new).await;
+        let Reset { ended, link, .. } = done.map_err(|error| explain(&error))?;
         let value =
             with_link(json!({ "user": view(&app, &user).await?, "sessionsEnded": ended }), link.as_ref());
         out.show(&value, || match &link {
@@ -232,7 +236,9 @@ fn set_password(common: &Common, named: &str, source: &PasswordSource) -> Outcom
 fn set_roles(common: &Common, named: &str, add: &[String], remove: &[String]) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
-        let done = operator::set_roles(&app, user.id, add, remove).await.map_err(|error| explain(&error))?;
+        let client = Client::local();
+        let done = others::change_roles(&app, &Actor::operator(&client), user.id, add, remove).await;
+        let done = done.map_err(|error| explain(&error))?;
         let value = json!({ "user": view(&app, &done.0).await?, "changed": done.1 });
         out.show(&value, || format!("Roles of {}: {}.", done.0.email, done.0.roles.join(", ")))
     })
@@ -281,7 +287,8 @@ fn reset_factors(common: &Common, named: &str, yes: bool) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
         confirm(yes, &format!("From then on the password alone opens the account of {}.", user.email))?;
-        let done = account::reset_factors(&app, &user, &Client::local()).await;
+        let client = Client::local();
+        let done = others::reset_factors(&app, &Actor::operator(&client), user.id).await;
         let ended = done.map_err(|error| explain(&error))?;
         let value = json!({ "user": user.id, "sessionsEnded": ended });
         out.show(&value, || {
@@ -294,7 +301,9 @@ fn delete(common: &Common, named: &str, yes: bool) -> Outcome {
     common.with_app(async |app, out| {
         let user = find_user(&app, named).await?;
         confirm(yes, &format!("This removes the account of {} for good.", user.email))?;
-        account::remove(&app, &user, &Client::local()).await.map_err(|error| explain(&error))?;
+        let client = Client::local();
+        let done = others::delete(&app, &Actor::operator(&client), user.id).await;
+        done.map_err(|error| explain(&error))?;
         let value = json!({ "deleted": user.id, "email": user.email });
         out.show(&value, || format!("Deleted {}.", user.email))
     })

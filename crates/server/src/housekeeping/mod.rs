@@ -14,6 +14,7 @@ use crate::factors;
 use crate::keys;
 use crate::sessions;
 use crate::statistics;
+use crate::users;
 use crate::webhooks;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ const LAPSED_EVERY: Duration = Duration::from_secs(5);
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// Users whom something else than this version of the server made or changed are looked for this often.
+const INDEX_EVERY: Duration = Duration::from_secs(60);
 /// The ends of the chains of the audit log are noted this often by each node.
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -62,6 +65,7 @@ async fn count(app: &App, mut stop: watch::Receiver<bool>) {
 async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
     let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
     let mut lapsed = every(LAPSED_EVERY);
+    let mut index = every(INDEX_EVERY);
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
     let former_keys = !app.config.keys.previous_secret_keys.is_empty();
@@ -74,6 +78,7 @@ async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
             _ = keys.tick() => ("maintain keys", keys::maintain(app).await),
             _ = lapsed.tick() => ("end lapsed impersonations", sessions::end_lapsed(app).await),
             _ = purge.tick() => ("purge", purge_once(app).await),
+            _ = index.tick() => ("index users", index_users(app).await),
             _ = stale.tick(), if former_keys => ("seal anew", reseal(app).await),
             _ = note.tick() => ("note the ends of the audit log", note_ends(app, &mut noted).await),
             _ = stop.changed() => break,
@@ -103,4 +108,16 @@ pub async fn reseal(app: &App) -> Result<()> {
     }
     webhooks::reseal(app).await?;
     audit::sign_ends_anew(app).await
+}
+
+/// Lets users be found whom an older version of the server or an import made or changed, batch by batch.
+pub async fn index_users(app: &App) -> Result<()> {
+    loop {
+        let mut tx = app.db.begin().await?;
+        let indexed = users::index(&mut tx).await?;
+        tx.commit().await?;
+        if indexed == 0 {
+            return Ok(());
+        }
+    }
 }

@@ -81,6 +81,15 @@ pub enum Message {
         /// Life of the link.
         days: u64,
     },
+    /// To the former address: an operator or administrator has put another one in its place.
+    EmailChanged {
+        /// The present address.
+        new_email: String,
+        /// RFC 3339.
+        at: String,
+        /// Who did it, in words.
+        device: String,
+    },
     /// To the former address: it is the present one again.
     EmailChangeUndone {},
     /// A session was ended because one of its refresh tokens came twice.
@@ -226,6 +235,7 @@ impl Message {
             Self::Invitation { .. } => "invitation",
             Self::EmailChangeConfirm { .. } => "email_change_confirm",
             Self::EmailChangeNotice { .. } => "email_change_notice",
+            Self::EmailChanged { .. } => "email_changed",
             Self::EmailChangeUndone {} => "email_change_undone",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::NewDevice { .. } => "new_device",
@@ -255,7 +265,7 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 22] {
+    pub fn samples() -> [Self; 24] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
@@ -273,6 +283,11 @@ impl Message {
             Self::Invitation { link: link(), hours: 168 },
             Self::EmailChangeConfirm { link: link(), hours: 24 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
+            Self::EmailChanged {
+                new_email: "new@example.com".into(),
+                at: at(),
+                device: "an administrator".into(),
+            },
             Self::EmailChangeUndone {},
             Self::RefreshTokenReused { at: at(), ip: ip(), device: device() },
             Self::NewDevice {

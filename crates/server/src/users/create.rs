@@ -1,5 +1,5 @@
 //! How an account comes into being, by whatever way.
-use super::{User, Way, check_access, store};
+use super::{User, Way, check_access, search, store};
 use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::db::Tx;
@@ -55,7 +55,9 @@ pub async fn create(app: &Inner, tx: &mut Tx, new: &NewUser<'_>, now: Timestamp)
     if !new.roles.is_empty() {
         roles::note_members(tx, id, &names).await?;
     }
-    Ok(store::find(tx, id).await?)
+    let Some(user) = store::find(tx, id).await? else { return Ok(None) };
+    search::note_new(tx, &user).await?;
+    Ok(Some(user))
 }
 
 async fn username_taken_in(tx: &mut Tx, username: &Username) -> Result<bool> {

@@ -6,12 +6,17 @@ mod access;
 mod create;
 mod factor;
 mod import;
+mod search;
 mod store;
+mod terms;
+mod view;
 
 pub use access::{Way, check_access};
 pub use create::{NewUser, create};
 pub use factor::{Factor, lock_factors, set_factor};
 pub use import::{Admission, Newcomer, carry, import, lock_import};
+pub use search::{Found, Search, index, search};
+pub use view::UserView;
 
 use crate::app::Inner;
 use crate::bus::Notice;
@@ -21,11 +26,9 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
 use crate::names::{Email, Username};
 use crate::revocations::{self, Fact};
-use crate::roles::{self, Grants};
+use crate::roles;
 use hallpass_crypto::digest::sha256;
-use serde::Serialize;
 use std::sync::Arc;
-use utoipa::ToSchema;
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -54,53 +57,14 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
     /// Second factors that are set up, sorted.
     pub factors: Vec<Factor>,
-}
-
-/// An account as its owner sees it. No hash, no secret, ever.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UserView {
-    /// Id.
-    pub id: String,
-    /// E-mail address.
-    pub email: String,
-    /// Whether the mailbox was proven.
-    pub email_verified: bool,
-    /// Public name for signing in.
-    pub username: Option<String>,
-    /// Display name.
-    pub name: Option<String>,
-    /// Roles.
-    pub roles: Vec<String>,
-    /// Permissions that the roles hold.
-    pub permissions: Vec<String>,
-    /// `active` or `disabled`.
-    pub status: &'static str,
-    /// RFC 3339.
-    pub created_at: String,
-    /// RFC 3339.
-    pub last_login_at: Option<String>,
-    /// Ways to prove identity that are set up.
-    pub factors: Vec<&'static str>,
+    /// Later with every change of the account, but for sign-ins.
+    pub updated_at: Timestamp,
 }
 
 impl User {
-    /// What the owner sees, with what the roles hold.
-    pub fn view(&self, grants: &Grants) -> UserView {
-        let second = self.factors.iter().map(|factor| factor.name());
-        UserView {
-            id: self.id.to_string(),
-            email: self.email.clone(),
-            email_verified: self.email_verified_at.is_some(),
-            username: self.username.clone(),
-            name: self.name.clone(),
-            roles: self.roles.clone(),
-            permissions: grants.permissions.clone(),
-            status: if self.disabled_at.is_some() { "disabled" } else { "active" },
-            created_at: self.created_at.rfc3339(),
-            last_login_at: self.last_login_at.map(Timestamp::rfc3339),
-            factors: self.has_password.then_some("password").into_iter().chain(second).collect(),
-        }
+    fn terms(&self) -> Vec<String> {
+        let (username, name) = (self.username.as_deref(), self.name.as_deref());
+        terms::terms(&self.email_normalised, username, name)
     }
 
     /// Whether this account can administer the server.
@@ -262,6 +226,24 @@ pub async fn change_email(
         return Ok(false);
     }
     let changed = store::change_email(tx, id, email, now).await?;
+    search::note_terms(tx, id).await?;
+    tell(app, tx, id, changed, now).await
+}
+
+/// Changes the address to one that an administrator answers for, proven or not. `false` when it belongs to somebody.
+pub async fn set_email(
+    app: &Inner,
+    tx: &mut Tx,
+    id: UserId,
+    email: &Email,
+    verified: bool,
+    now: Timestamp,
+) -> Result<bool> {
+    if store::find_by_email(tx, &email.normalised).await?.is_some_and(|owner| owner.user.id != id) {
+        return Ok(false);
+    }
+    let changed = store::set_email(tx, id, email, verified.then_some(now), now).await?;
+    search::note_terms(tx, id).await?;
     tell(app, tx, id, changed, now).await
 }
 
@@ -297,6 +279,7 @@ pub async fn change_profile(
         }
         store::set_username(tx, user.id, username.as_ref(), now).await?;
     }
+    search::note_terms(tx, user.id).await?;
     let changed = profile.name.is_some() || profile.username.is_some();
     tell(app, tx, user.id, changed, now).await.map(drop)
 }
@@ -351,5 +334,6 @@ async fn tell(app: &Inner, tx: &mut Tx, id: UserId, changed: bool, now: Timestam
 
 /// Users in order of creation, after a cursor.
 pub async fn list(mut db: impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<User>> {
-    Ok(store::list(&mut db, after, limit).await?)
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    Ok(store::list(&mut db, &after, limit).await?)
 }

@@ -2,12 +2,12 @@
 use super::{Factor, Login, NewUser, Newcomer, User};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Row, Statements, Tx, Value};
-use crate::ids::{RowId, UserId};
+use crate::ids::UserId;
 use crate::names::{Email, Username};
 
 type Result<T> = std::result::Result<T, DbError>;
 
-fn login(mut row: Row) -> Result<Login> {
+pub(in crate::users) fn login(mut row: Row) -> Result<Login> {
     read(&mut row)
 }
 
@@ -23,6 +23,7 @@ fn read(row: &mut Row) -> Result<Login> {
     let has_password = password_hash.is_some();
     let (disabled_at, created_at, last_login_at) = (row.maybe_time()?, row.time()?, row.maybe_time()?);
     let factors = Factor::read(&row.text()?);
+    let updated_at = row.time()?;
     let user = User {
         id,
         email,
@@ -36,13 +37,14 @@ fn read(row: &mut Row) -> Result<Login> {
         created_at,
         last_login_at,
         factors,
+        updated_at,
     };
     Ok(Login { user, password_hash })
 }
 
 pub(super) async fn find_credentials(db: &mut impl Statements, id: UserId) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at, factors from users where id = $1";
+         disabled_at, created_at, last_login_at, factors, updated_at from users where id = $1";
     db.query_opt(sql, &[id.into()]).await?.map(login).transpose()
 }
 
@@ -52,13 +54,13 @@ pub(super) async fn find(db: &mut impl Statements, id: UserId) -> Result<Option<
 
 pub(super) async fn find_by_email(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at, factors from users where email_normalised = $1";
+         disabled_at, created_at, last_login_at, factors, updated_at from users where email_normalised = $1";
     db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
 }
 
 pub(super) async fn find_by_username(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at, factors from users where username_normalised = $1";
+         disabled_at, created_at, last_login_at, factors, updated_at from users where username_normalised = $1";
     db.query_opt(sql, &[normalised.into()]).await?.map(login).transpose()
 }
 
@@ -73,8 +75,11 @@ pub(super) struct NewRow<'a> {
 pub(super) async fn insert(db: &mut impl Statements, row: &NewRow<'_>) -> Result<bool> {
     let sql =
         "insert into users (id, email, email_normalised, email_verified_at, username, username_normalised,
-         name, password_hash, password_changed_at, roles, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) on conflict do nothing";
+         name, password_hash, password_changed_at, roles, created_at, updated_at, searched_as)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) on conflict do nothing";
+    let username = row.username.map_or("", |username| &username.typed);
+    // As the index of those whose terms are outdated says it.
+    let searched_as = format!("{} {username} {}", row.new.email.typed, row.new.name.unwrap_or_default());
     let params = [
         row.id.into(),
         (&row.new.email.typed).into(),
@@ -87,6 +92,7 @@ pub(super) async fn insert(db: &mut impl Statements, row: &NewRow<'_>) -> Result
         row.new.password_hash.map(|_| row.now).into(),
         row.roles.into(),
         row.now.into(),
+        (&searched_as).into(),
     ];
     Ok(db.execute(sql, &params).await? == 1)
 }
@@ -108,7 +114,8 @@ pub(super) async fn set_password(
     hash: &str,
     now: Timestamp,
 ) -> Result<()> {
-    let sql = "update users set password_hash = $2, password_changed_at = $3, updated_at = $3 where id = $1";
+    let sql = "update users set password_hash = $2, password_changed_at = $3,
+         updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1";
     db.execute(sql, &[id.into(), hash.into(), now.into()]).await.map(drop)
 }
 
@@ -119,13 +126,14 @@ pub(super) async fn change_password(
     new: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "update users set password_hash = $3, password_changed_at = $4, updated_at = $4
-         where id = $1 and password_hash = $2";
+    let sql = "update users set password_hash = $3, password_changed_at = $4,
+         updated_at = case when updated_at < $4 then $4 else updated_at + 1 end where id = $1 and password_hash = $2";
     Ok(db.execute(sql, &[id.into(), old.into(), new.into(), now.into()]).await? == 1)
 }
 
 pub(super) async fn clear_password(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<()> {
-    let sql = "update users set password_hash = null, updated_at = $2 where id = $1";
+    let sql = "update users set password_hash = null,
+         updated_at = case when updated_at < $2 then $2 else updated_at + 1 end where id = $1";
     db.execute(sql, &[id.into(), now.into()]).await.map(drop)
 }
 
@@ -140,7 +148,8 @@ pub(super) async fn upgrade_password(
 }
 
 pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Timestamp) -> Result<bool> {
-    let sql = "update users set email_verified_at = $2, updated_at = $2 where id = $1 and email_verified_at is null";
+    let sql = "update users set email_verified_at = $2,
+         updated_at = case when updated_at < $2 then $2 else updated_at + 1 end where id = $1 and email_verified_at is null";
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
@@ -150,9 +159,23 @@ pub(super) async fn change_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "update users set email = $2, email_normalised = $3, email_verified_at = $4, updated_at = $4
-         where id = $1 and disabled_at is null";
+    let sql = "update users set email = $2, email_normalised = $3, email_verified_at = $4,
+         updated_at = case when updated_at < $4 then $4 else updated_at + 1 end where id = $1 and disabled_at is null";
     let params = [id.into(), (&email.typed).into(), (&email.normalised).into(), now.into()];
+    Ok(db.execute(sql, &params).await? == 1)
+}
+
+pub(super) async fn set_email(
+    db: &mut impl Statements,
+    id: UserId,
+    email: &Email,
+    verified_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "update users set email = $2, email_normalised = $3, email_verified_at = $4,
+         updated_at = case when updated_at < $5 then $5 else updated_at + 1 end where id = $1";
+    let params =
+        [id.into(), (&email.typed).into(), (&email.normalised).into(), verified_at.into(), now.into()];
     Ok(db.execute(sql, &params).await? == 1)
 }
 
@@ -162,7 +185,8 @@ pub(super) async fn set_name(
     name: Option<&str>,
     now: Timestamp,
 ) -> Result<()> {
-    let sql = "update users set name = $2, updated_at = $3 where id = $1";
+    let sql = "update users set name = $2,
+         updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1";
     db.execute(sql, &[id.into(), name.into(), now.into()]).await.map(drop)
 }
 
@@ -172,7 +196,8 @@ pub(super) async fn set_username(
     username: Option<&Username>,
     now: Timestamp,
 ) -> Result<()> {
-    let sql = "update users set username = $2, username_normalised = $3, updated_at = $4 where id = $1";
+    let sql = "update users set username = $2, username_normalised = $3,
+         updated_at = case when updated_at < $4 then $4 else updated_at + 1 end where id = $1";
     let typed = username.map(|username| username.typed.as_str());
     let normalised = username.map(|username| username.normalised.as_str());
     db.execute(sql, &[id.into(), typed.into(), normalised.into(), now.into()]).await.map(drop)
@@ -184,7 +209,8 @@ pub(super) async fn set_disabled(
     disabled_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "update users set disabled_at = $2, updated_at = $3 where id = $1";
+    let sql = "update users set disabled_at = $2,
+         updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1";
     Ok(db.execute(sql, &[id.into(), disabled_at.into(), now.into()]).await? == 1)
 }
 
@@ -195,7 +221,8 @@ pub(super) async fn set_roles(
     roles: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "update users set roles = $2, updated_at = $3 where id = $1 and roles <> $2";
+    let sql = "update users set roles = $2,
+         updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1 and roles <> $2";
     Ok(db.execute(sql, &[id.into(), roles.into(), now.into()]).await? == 1)
 }
 
@@ -206,7 +233,8 @@ pub(super) async fn set_factors(
     factors: &str,
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "update users set factors = $2, updated_at = $3 where id = $1 and factors <> $2";
+    let sql = "update users set factors = $2,
+         updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1 and factors <> $2";
     Ok(db.execute(sql, &[id.into(), factors.into(), now.into()]).await? == 1)
 }
 
@@ -214,12 +242,14 @@ pub(super) async fn delete(db: &mut impl Statements, id: UserId) -> Result<bool>
     Ok(db.execute("delete from users where id = $1", &[id.into()]).await? == 1)
 }
 
-pub(super) async fn list(db: &mut impl Statements, after: Option<RowId>, limit: i64) -> Result<Vec<User>> {
-    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at, factors from users where id > $1 order by id limit $2";
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;
+pub(in crate::users) fn users(rows: Vec<Row>) -> Result<Vec<User>> {
     rows.into_iter().map(|row| login(row).map(|login| login.user)).collect()
+}
+
+pub(super) async fn list(db: &mut impl Statements, after: &str, limit: i64) -> Result<Vec<User>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
+         disabled_at, created_at, last_login_at, factors, updated_at from users where id > $1 order by id limit $2";
+    users(db.query(sql, &[after.into(), limit.into()]).await?)
 }
 
 /// What an imported row has beside what was given.
@@ -266,7 +296,7 @@ pub(super) async fn carry(
     limit: i64,
 ) -> Result<Vec<(Login, Option<Timestamp>)>> {
     let sql = "select id, email, email_normalised, email_verified_at, username, name, password_hash, roles,
-         disabled_at, created_at, last_login_at, factors, password_changed_at from users
+         disabled_at, created_at, last_login_at, factors, updated_at, password_changed_at from users
          where id > $1 order by id limit $2";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let rows = db.query(sql, &[(&after).into(), limit.into()]).await?;

@@ -12,4 +12,4 @@ pub use client::Client;
 pub use csrf::OwnOrigin;
 pub use fields::{Fields, FromFields};
 pub use json::{Body, MaybeBody};
-pub use path::Segment;
+pub use path::{Segment, Segments};

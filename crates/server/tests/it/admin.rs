@@ -12,6 +12,7 @@ mod impersonation;
 mod keys;
 mod roles;
 mod statistics;
+mod users;
 
 /// Method, path and permissions of every route of the administration, as the API document says.
 fn routes() -> Vec<(Method, String, Vec<String>)> {

@@ -20,7 +20,7 @@ enum Rule {
 use Rule::{Admin, Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 71] = [
+const TABLE: [(&str, &str, Rule); 86] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/admin/audit", Admin),
     ("GET", "/api/v1/admin/audit/export", Admin),
@@ -30,6 +30,21 @@ const TABLE: [(&str, &str, Rule); 71] = [
     ("GET", "/api/v1/admin/roles/{name}", Admin),
     ("PUT", "/api/v1/admin/roles/{name}", Admin),
     ("DELETE", "/api/v1/admin/roles/{name}", Admin),
+    ("GET", "/api/v1/admin/users", Admin),
+    ("POST", "/api/v1/admin/users", Admin),
+    ("GET", "/api/v1/admin/users/{id}", Admin),
+    ("PATCH", "/api/v1/admin/users/{id}", Admin),
+    ("DELETE", "/api/v1/admin/users/{id}", Admin),
+    ("POST", "/api/v1/admin/users/{id}/disable", Admin),
+    ("POST", "/api/v1/admin/users/{id}/enable", Admin),
+    ("POST", "/api/v1/admin/users/{id}/end-sessions", Admin),
+    ("GET", "/api/v1/admin/users/{id}/events", Admin),
+    ("POST", "/api/v1/admin/users/{id}/reset-factors", Admin),
+    ("POST", "/api/v1/admin/users/{id}/reset-password", Admin),
+    ("PUT", "/api/v1/admin/users/{id}/roles", Admin),
+    ("GET", "/api/v1/admin/users/{id}/sessions", Admin),
+    ("DELETE", "/api/v1/admin/users/{id}/sessions/{session}", Admin),
+    ("POST", "/api/v1/admin/users/{id}/verify-email", Admin),
     ("GET", "/api/v1/admin/service-keys", Admin),
     ("POST", "/api/v1/admin/service-keys", Admin),
     ("DELETE", "/api/v1/admin/service-keys/{id}", Admin),
@@ -98,8 +113,10 @@ fn document() -> Value {
     serde_json::from_str(&openapi::document()).unwrap()
 }
 
+const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
+
 fn concrete(path: &str) -> String {
-    path.replace("{id}", "01900000-0000-7000-8000-000000000000").replace("{name}", "editor")
+    path.replace("{id}", NOBODY).replace("{name}", "editor").replace("{session}", NOBODY)
 }
 
 async fn call(client: &mut Client, method: &str, path: &str, body: Option<Value>) -> crate::support::Answer {

@@ -288,9 +288,9 @@ async fn an_administrator_invites_to_nothing_that_they_do_not_hold_and_a_role_th
     let define = async |name: &str, permissions: &[&str]| {
         let mut tx = server.app.db.begin().await.unwrap();
         let permissions = permissions.iter().map(|one| (*one).to_owned()).collect();
-        let definition = Definition { description: None, permissions };
+        let definition = Definition { name: name.to_owned(), description: None, permissions };
         let app = &server.app;
-        roles::define(app, &mut tx, Authority::Operator, &client, name, definition, Expected::Anything)
+        roles::define(app, &mut tx, Authority::Operator, &client, definition, Expected::Anything)
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -163,8 +163,8 @@ fn every_call_that_hands_out_tokens_is_among_the_ways_in() {
         }
     }
     assert_eq!(
-        found, 8,
-        "sign-in and its second step, passkey, registration, fresh proof, first code of an app, first passkey, refresh"
+        found, 9,
+        "sign-in and its second step, passkey, registration, fresh proof, first code of an app, first passkey, refresh, somebody's place"
     );
 }
 

@@ -1,12 +1,14 @@
 //! `hallpass user create`, and where passwords come from.
-use super::super::operator::{self, NewAccount};
 use super::super::out::Out;
 use super::super::{Common, Failure, Outcome, explain};
 use super::{describe, hand_over, with_link};
+use crate::admin::Actor;
+use crate::admin::users::{self as others, NewAccount};
 use crate::app::App;
 use crate::hashing::Password;
 use crate::names::{Email, USERNAME_RULE, Username, has_control_characters};
 use crate::passwords::{self, Context};
+use crate::web::Client;
 use clap::Args;
 use serde_json::json;
 use std::io::BufRead;
@@ -81,7 +83,9 @@ impl Create {
         let password = self.password.read(common.out())?;
         common.with_app(async |app, out| {
             let account = self.account(&app, password).await?;
-            let (user, link) = operator::create(&app, &account).await.map_err(|error| explain(&error))?;
+            let client = Client::local();
+            let made = others::create(&app, &Actor::operator(&client), &account).await;
+            let (user, link) = made.map_err(|error| explain(&error))?;
             let view = super::view(&app, &user).await?;
             let value = with_link(json!({ "user": view }), link.as_ref());
             out.show(&value, || match &link {

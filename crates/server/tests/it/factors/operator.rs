@@ -1,6 +1,8 @@
 //! An operator looks at factors, and removes those of somebody who lost them.
 use crate::cli::process::Place;
 use crate::support::{Client, PASSWORD};
+use hallpass::admin::Actor;
+use hallpass::admin::users::reset_factors;
 use serde_json::{Value, json};
 
 #[test]
@@ -25,8 +27,9 @@ async fn a_reset_removes_every_factor_ends_all_sessions_and_tells_the_owner() {
     let mut waiting: Client = server.client();
     super::first_step(&mut waiting, "ann@example.com").await;
     let user = hallpass::users::find_login(&server.app.db, "ann@example.com").await.unwrap().unwrap().user;
-    let operator = hallpass::web::Client::local();
-    assert_eq!(hallpass::account::reset_factors(&server.app, &user, &operator).await.unwrap(), 1);
+    let client = hallpass::web::Client::local();
+    let operator = Actor::operator(&client);
+    assert_eq!(reset_factors(&server.app, &operator, user.id).await.unwrap(), 1);
     assert_eq!(ann.get("/api/v1/me").await.code(), "session_revoked");
     let over = waiting.post("/api/v1/verify", json!({ "otp": app.code(&server) })).await;
     assert_eq!(over.code(), "invalid_attempt");

@@ -236,7 +236,9 @@ async fn an_operator_who_resets_the_factors_of_a_user_removes_the_passkeys() {
     let mut key = SecurityKey::of(&server);
     enrol(&mut ann, &mut key).await;
     let user = hallpass::users::find_login(&server.app.db, ANN).await.unwrap().unwrap().user;
-    hallpass::account::reset_factors(&server.app, &user, &hallpass::web::Client::local()).await.unwrap();
+    let client = hallpass::web::Client::local();
+    let operator = hallpass::admin::Actor::operator(&client);
+    hallpass::admin::users::reset_factors(&server.app, &operator, user.id).await.unwrap();
     assert_eq!(super::sign_in(&server, &mut key).await.code(), "invalid_credentials");
     let mut ann = server.sign_in(ANN).await;
     assert_eq!(ann.get("/api/v1/me").await.json["user"]["factors"], json!(["password"]));
