@@ -52,13 +52,15 @@ fn place(mut row: Row) -> Result<Place, DbError> {
     Ok(Place { id: row.row_id()?, chain: row.maybe_text()?, seq: row.maybe_int()?.unwrap_or_default() })
 }
 
+/// That of the deletion, if it names no address, keeps on whose authority it was done.
 pub(super) async fn unerased_of_user(
     db: &mut impl Statements,
     user: &str,
     limit: i64,
 ) -> Result<Vec<Place>, DbError> {
     let sql = "select id, chain, seq from audit_events
-         where user_id = $1 and erased_by is null and kind <> 'personal_data_erased' order by id limit $2";
+         where user_id = $1 and erased_by is null and kind <> 'personal_data_erased'
+         and (kind <> 'user_deleted' or ip is not null) order by id limit $2";
     db.query(sql, &[user.into(), limit.into()]).await?.into_iter().map(place).collect()
 }
 
