@@ -227,10 +227,10 @@ pub(super) async fn before(
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
     let of_all = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and id < $1 order by id desc limit $2";
     let of_one = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash from audit_events
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
          where chain is not null and id < $1 and user_id = $3 order by id desc limit $2";
     // Ids are hexadecimal: this is after all of them.
     let before = before.map_or_else(|| "g".to_owned(), |id| id.to_string());
