@@ -270,13 +270,11 @@ pub struct EventView {
 }
 
 impl EventView {
-    /// The same for the owner of the account: where an administrator sits and who that is concerns nobody but the server's own.
+    /// The same for the owner of the account, who sees which administrator did something, but not from where.
     #[must_use]
     pub fn for_owner(mut self, owner: UserId) -> Self {
-        let by = self.detail.as_mut().and_then(|detail| detail.get_mut("by"));
-        let other = by.filter(|by| by.as_str().and_then(UserId::parse).is_some_and(|by| by != owner));
-        if let Some(by) = other {
-            *by = "administrator".into();
+        let by = self.detail.as_ref().and_then(|detail| detail.get("by")).and_then(Value::as_str);
+        if by.and_then(UserId::parse).is_some_and(|by| by != owner) {
             (self.ip, self.place, self.user_agent) = (None, None, None);
         }
         self
