@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const ANN: &str = "ann@example.com";
 
 /// Calls whose answer may carry tokens, by how this file tries them.
-const WAYS: [(&str, &str); 8] = [
+const WAYS: [(&str, &str); 9] = [
     ("POST", "/api/v1/login"),
     ("POST", "/api/v1/verify"),
     ("POST", "/api/v1/register"),
@@ -19,6 +19,8 @@ const WAYS: [(&str, &str); 8] = [
     ("POST", "/api/v1/reauthenticate"),
     ("POST", "/api/v1/factors/totp/confirm"),
     ("POST", "/api/v1/factors/passkeys"),
+    // An administrator's, with a fresh proof of their own; opens a list of things to look at: `admin::impersonation`.
+    ("POST", "/api/v1/admin/users/{id}/impersonate"),
 ];
 
 /// Whether a schema leads to tokens, through its references.
