@@ -2,6 +2,7 @@
 use super::{ANN, BOB, DAY, all, count, purge, report, tamper};
 use crate::cli::process::Place;
 use crate::support::{Client, PASSWORD, TestApp};
+use hallpass::audit::StoredEvent;
 use serde_json::json;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ async fn after_a_deletion_nothing_personal_is_left_in_any_table_and_the_log_veri
     assert_eq!(traces(&server), Vec::<&str>::new());
     assert_eq!(count(&server, "select count(*) from erasures").await, 0);
     assert_eq!(report(&server).await.findings, Vec::<String>::new());
+    let kept = |event: &&StoredEvent| event.kind == "user_deleted" && event.erased_by.is_none();
+    assert_eq!(all(&server).await.iter().filter(kept).count(), 1, "who deleted it stays known");
     let bobs = all(&server).await.into_iter().filter(|event| event.ip.is_some()).count();
     assert!(bobs > 3, "the other person's events are untouched");
 }

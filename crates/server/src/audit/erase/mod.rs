@@ -3,8 +3,10 @@
 //!
 //! An erasure is itself an event of the same chain, which names the events by their numbers. So it comes after them, goes with them
 //! when old events are removed, and nobody without the secret key can blank an event and have it pass for erased.
+mod store;
+
 use super::chain;
-use super::{Event, Kind, link, store, stored};
+use super::{Event, Kind, link, stored};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::Tx;
