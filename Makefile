@@ -27,6 +27,7 @@ bench: ## Measures the hot paths of a release build against the physical limits 
 	target/release/hallpass-bench
 	@scripts/setup servers
 	FSYNC=on scripts/with-servers target/release/hallpass-bench postgres
+	FSYNC=on scripts/with-servers target/release/hallpass-bench search
 
 fuzz: ## Lets hostile bytes loose on every parser, SECONDS=20 each (needs a nightly compiler)
 	@scripts/setup build
