@@ -45,7 +45,7 @@ async fn forward_auth(
     headers: HeaderMap,
     query: Query,
 ) -> Result<Response> {
-    let needed = Needed::from_lists(query.get("permission"), query.get("role"))?;
+    let needed = needed(&query)?;
     let current = match current {
         Ok(current) => current,
         Err(error) if error.status() == StatusCode::UNAUTHORIZED => {
@@ -56,8 +56,26 @@ async fn forward_auth(
     if current.credential == Credential::Cookie {
         csrf::check_token(&app, &method(&headers)?, &headers, &current.session.id.to_string())?;
     }
+    // Whoever looks at what somebody sees does nothing in their place.
+    if current.session.impersonator.is_some() && !method(&headers)?.is_safe() {
+        return Err(Error::new(Code::Impersonated));
+    }
     allow(&needed, &current)?;
     Ok((identity(&current), [(CACHE_CONTROL, "no-store")]).into_response())
+}
+
+/// What the proxy was configured to ask for. A question that is not understood must not let everybody in.
+///
+/// # Errors
+/// [`Code::ValidationFailed`].
+fn needed(query: &Query) -> Result<Needed> {
+    for name in query.names() {
+        if !["permission", "role"].contains(&name) || query.get(name).trim().is_empty() || query.repeats() {
+            let text = "Ask with permission=… and role=…, each at most once and not empty, several separated by commas.";
+            return Err(Error::field(name, "invalid_value", text));
+        }
+    }
+    Needed::from_lists(query.get("permission"), query.get("role"))
 }
 
 fn allow(needed: &Needed, current: &Current) -> Result<()> {

@@ -129,7 +129,9 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
 /// # Errors
 /// [`Code::NotFound`], [`Code::LastAdministrator`], [`Code::AccountInUse`].
 pub async fn remove(app: &App, mut tx: Tx, user: &User, event: Event<'_>, now: Timestamp) -> Result<()> {
-    // Before the account: whoever accepts takes the invitation first too, and neither waits for the other in a circle.
+    // Its row before devices and sessions, as a sign-in takes them: else they could wait for each other.
+    users::clear_password(&mut tx, user.id, now).await?;
+    // Before the account goes: whoever accepts takes the invitation first too.
     invitations::forget_address(&mut tx, &user.email_normalised).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
     if !users::delete(app, &mut tx, user.id, now).await? {

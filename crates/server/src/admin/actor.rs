@@ -102,6 +102,11 @@ impl<'a> Actor<'a> {
         }
     }
 
+    /// Whether it is somebody over HTTP, and not the operator.
+    pub(super) const fn is_administrator(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// The same as a transaction sees it, with everything that let it through asked again.
     ///
     /// # Errors
@@ -143,7 +148,7 @@ impl<'a> Actor<'a> {
         let by = self.anew(app, &mut tx, now).await?;
         let user = users::find_in(&mut tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
         if let Some(admin) = &by.admin {
-            let theirs = roles::grants(app, &mut tx, &user.roles).await?;
+            let theirs = roles::grants_in(app, &mut tx, &user.roles).await?;
             require_above(&admin.current.grants, &theirs)?;
         }
         Ok(Deed { tx, by, user, now })

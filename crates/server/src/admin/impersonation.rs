@@ -93,7 +93,7 @@ async fn begin(
     if user.disabled_at.is_some() {
         return Err(refused("This account is disabled: nobody can act in it."));
     }
-    super::require_above(&admin.current.grants, &roles::grants(app, &mut tx, &user.roles).await?)?;
+    super::require_above(&admin.current.grants, &roles::grants_in(app, &mut tx, &user.roles).await?)?;
     let wish = Impersonate { by: &admin.current, user: &user, reason, client };
     let begun = login::impersonate(app, &mut tx, &wish, now).await?;
     mail::commit(app, tx).await?;

@@ -142,6 +142,8 @@ async fn define(
 ) -> Result<Role> {
     admin.require_fresh(app)?;
     let mut tx = app.db.begin().await?;
+    // Before the rights are asked for again: whoever takes them holds it.
+    roles::lock(&mut tx).await?;
     let admin = admin.anew(app, &mut tx, app.now()).await?;
     let role = roles::define(app, &mut tx, admin.authority(), client, definition, expected).await?;
     tx.commit().await?;
@@ -158,6 +160,7 @@ async fn delete(
 ) -> Result<()> {
     admin.require_fresh(app)?;
     let mut tx = app.db.begin().await?;
+    roles::lock(&mut tx).await?;
     let admin = admin.anew(app, &mut tx, app.now()).await?;
     roles::delete(app, &mut tx, admin.authority(), client, name, expected).await?;
     tx.commit().await?;
@@ -166,7 +169,7 @@ async fn delete(
 
 fn expected(read: Read) -> Expected {
     match read {
-        Read::Anything => Expected::Anything,
+        Read::Anything => Expected::Present,
         Read::Nothing => Expected::Absent,
         Read::Version(at) => Expected::UnchangedSince(at),
     }

@@ -169,6 +169,12 @@ pub async fn kill_later_returns(tx: &mut Tx, used: &Found) -> Result<()> {
     Ok(store::kill_later(tx, used.user, RETURNS.map(Purpose::name), used.id).await?)
 }
 
+/// Kills the links to give the account back, all of them: whoever answers for the account has said whose it is.
+pub async fn kill_returns(tx: &mut Tx, user: UserId) -> Result<()> {
+    let first = RowId(uuid::Uuid::nil());
+    Ok(store::kill_later(tx, user, RETURNS.map(Purpose::name), first).await?)
+}
+
 /// How many secrets of a purpose a user was issued since an instant and has not used.
 pub async fn issued_since(tx: &mut Tx, purpose: Purpose, user: UserId, since: Timestamp) -> Result<i64> {
     Ok(store::issued_since(tx, purpose.name(), user, since).await?)

@@ -154,11 +154,22 @@ async fn hear(
     let begun = app.clock.monotonic();
     let place = tokio::time::timeout(patience, breaker.enter(&*app.clock)).await;
     let place = place.map_err(|_| "no place came free in time")?;
-    let _place = place.ok_or("it failed several times in a row and is left alone for a while")?;
+    let leave = place.ok_or("it failed several times in a row and is left alone for a while")?;
     let left = patience.saturating_sub(app.clock.monotonic().saturating_sub(begun));
     let heard = call(app, kind, url, data, left).await;
-    breaker.note(&*app.clock, heard.is_ok());
-    heard
+    // What it does not like of one person's wish must not stand for everybody's.
+    leave.note(&*app.clock, !matches!(heard, Err(Unheard::Away(_))));
+    heard.map_err(|unheard| match unheard {
+        Unheard::Away(text) | Unheard::Odd(text) => text,
+    })
+}
+
+/// Why there is no word.
+enum Unheard {
+    /// Nobody answers, or says that nothing works.
+    Away(String),
+    /// It answers this call with something else.
+    Odd(String),
 }
 
 async fn call(
@@ -167,14 +178,15 @@ async fn call(
     url: &str,
     data: Value,
     patience: Duration,
-) -> std::result::Result<Word, String> {
+) -> std::result::Result<Word, Unheard> {
+    let away = |text: &str| Unheard::Away(text.to_owned());
     let now = app.now();
-    let url = check_url(url)?;
+    let url = check_url(url).map_err(Unheard::Away)?;
     let secret = app.config.hooks.secret.as_ref().and_then(|secret| WebhookSecret::parse(secret.expose()));
-    let secret = secret.ok_or("hooks.secret is not set")?;
+    let secret = secret.ok_or_else(|| away("hooks.secret is not set"))?;
     let id = RowId(app.new_id(now)).to_string();
     let body = json!({ "type": kind, "timestamp": now.rfc3339(), "data": data });
-    let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
+    let body = serde_json::to_vec(&body).map_err(|error| away(&error.to_string()))?;
     let signature = secret.sign(&id, now.seconds(), &body);
     let headers = [
         (HeaderName::from_static("webhook-id"), id),
@@ -182,12 +194,13 @@ async fn call(
         (HeaderName::from_static("webhook-signature"), signature),
     ];
     let call = Call { url: &url, headers: &headers, body, patience, longest: LONGEST };
-    let answer = app.outgoing.post(call).await.map_err(|error| error.to_string())?;
+    let answer = app.outgoing.post(call).await.map_err(|error| away(&error.to_string()))?;
     if answer.status != 200 {
-        return Err(format!("answered {}", answer.status));
+        let text = format!("answered {}", answer.status);
+        return Err(if answer.status < 500 { Unheard::Odd(text) } else { Unheard::Away(text) });
     }
     serde_json::from_slice(&answer.body)
-        .map_err(|_| "the answer is not {\"allow\": true or false}".to_owned())
+        .map_err(|_| Unheard::Odd("the answer is not {\"allow\": true or false}".to_owned()))
 }
 
 fn refusal(word: Word) -> Error {

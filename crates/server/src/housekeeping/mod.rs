@@ -39,8 +39,8 @@ const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until told to stop; writes the last sightings before it ends.
 pub async fn run(app: App, stop: watch::Receiver<bool>) {
-    // Beside each other: a log that is counted for the first time takes long, sightings cannot wait.
-    tokio::join!(keep(&app, stop.clone()), count(&app, stop));
+    // Beside each other: what removes, mends and counts may take long, sightings cannot wait.
+    tokio::join!(keep(&app, stop.clone()), tidy_up(&app, stop.clone()), count(&app, stop));
 }
 
 fn every(duration: Duration) -> Interval {
@@ -62,13 +62,36 @@ async fn count(app: &App, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
-    let (mut flush, mut keys, mut purge) = (every(FLUSH_EVERY), every(KEYS_EVERY), every(PURGE_EVERY));
-    let mut lapsed = every(LAPSED_EVERY);
-    let mut index = every(INDEX_EVERY);
+/// What may take long, one after the other.
+async fn tidy_up(app: &App, mut stop: watch::Receiver<bool>) {
+    let (mut purge, mut index) = (every(PURGE_EVERY), every(INDEX_EVERY));
     // While a former secret key is named nodes may still seal under it; without one nothing is stale.
     let mut stale = every(RESEAL_EVERY);
     let former_keys = !app.config.keys.previous_secret_keys.is_empty();
+    loop {
+        let (what, result) = tokio::select! {
+            _ = purge.tick() => ("purge", until(&mut stop.clone(), purge_once(app)).await),
+            _ = index.tick() => ("index users", until(&mut stop.clone(), index_users(app)).await),
+            _ = stale.tick(), if former_keys => ("seal anew", until(&mut stop.clone(), reseal(app)).await),
+            _ = stop.changed() => break,
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, what, "housekeeping failed, it will be tried again");
+        }
+    }
+}
+
+/// Leaves what may take long where it is when the server stops: each of its transactions stands for itself.
+async fn until(stop: &mut watch::Receiver<bool>, work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        result = work => result,
+        _ = stop.changed() => Ok(()),
+    }
+}
+
+async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
+    let (mut flush, mut keys) = (every(FLUSH_EVERY), every(KEYS_EVERY));
+    let mut lapsed = every(LAPSED_EVERY);
     // Not at once: what came before the start was noted by then, or is a moment old.
     let mut note = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
     let mut noted = None;
@@ -77,9 +100,6 @@ async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(app).await),
             _ = lapsed.tick() => ("end lapsed impersonations", sessions::end_lapsed(app).await),
-            _ = purge.tick() => ("purge", purge_once(app).await),
-            _ = index.tick() => ("index users", index_users(app).await),
-            _ = stale.tick(), if former_keys => ("seal anew", reseal(app).await),
             _ = note.tick() => ("note the ends of the audit log", note_ends(app, &mut noted).await),
             _ = stop.changed() => break,
         };

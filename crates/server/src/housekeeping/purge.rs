@@ -40,12 +40,13 @@ enum Step {
     Sessions,
     Revocations,
     Webhooks,
+    Orphans,
     Erasures,
     Events,
 }
 
 impl Step {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Secrets,
         Self::Registrations,
         Self::Attempts,
@@ -58,6 +59,7 @@ impl Step {
         Self::Sessions,
         Self::Revocations,
         Self::Webhooks,
+        Self::Orphans,
         Self::Erasures,
         Self::Events,
     ];
@@ -77,6 +79,7 @@ impl Step {
             Self::Sessions => "sessions",
             Self::Revocations => "revocations",
             Self::Webhooks => "webhooks",
+            Self::Orphans => "orphans",
             Self::Erasures => "erasures",
             Self::Events => "events",
         }
@@ -98,6 +101,7 @@ impl Step {
             Self::Sessions => sessions::purge(tx, now.minus(keep.sessions)).await,
             Self::Revocations => revocations::purge(app, tx, now).await,
             Self::Webhooks => webhooks::purge(app, tx, now).await,
+            Self::Orphans => webhooks::purge_orphans(tx).await,
             Self::Erasures => audit::erase_due(app, tx, now).await,
             Self::Events if keep.audit.is_zero() => Ok(0),
             Self::Events => audit::prune(app, tx, now.minus(keep.audit), now).await,

@@ -70,11 +70,11 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     let hash = passwords::hash(app, wish.password.clone()).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
+    // Before the invitation's row, in the order in which administrators who delete an account take them too.
+    roles::lock(&mut tx).await?;
     if !store::take(&mut tx, invitation.id, &digest, now).await? {
         return Err(Error::new(Code::InvalidToken));
     }
-    // After the invitation's row, in the order in which deleting an account takes them too.
-    roles::lock(&mut tx).await?;
     let mut given = Vec::new();
     for role in &invitation.roles {
         given.extend(roles::find(&mut tx, role).await?.map(|role| role.name));

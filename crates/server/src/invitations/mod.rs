@@ -263,11 +263,11 @@ pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duratio
     if store::live(&mut tx, &email.normalised, now).await?.is_some_and(|live| live.id != id) {
         return Err(Error::new(Code::InvitationExists));
     }
+    // Before the invitation's row, in the order in which administrators who delete an account take them too.
+    roles::lock(&mut tx).await?;
     if !store::renew(&mut tx, id, &link.digest(), now, now.plus(life)).await? {
         return Err(Error::new(Code::InvitationOver));
     }
-    // After the invitation's row, in the order in which accepting and deleting take them too.
-    roles::lock(&mut tx).await?;
     roles::check_given(&mut tx, actor.by, &former.roles).await?;
     let invitation = Invitation { sent_at: now, expires_at: now.plus(life), ..former };
     send(app, &mut tx, &invitation, &link, life, now).await?;

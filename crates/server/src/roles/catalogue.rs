@@ -2,7 +2,7 @@
 use super::{list, store};
 use crate::app::Inner;
 use crate::bus::ROLES;
-use crate::db::{Currency, Statements};
+use crate::db::{Currency, Db, Statements};
 use crate::error::Result;
 use crate::ids::UserId;
 use hallpass_crypto::digest::sha256;
@@ -27,8 +27,9 @@ impl Catalogue {
             roles.iter().filter_map(|role| self.permissions.get(role)).flatten().cloned().collect();
         permissions.sort_unstable();
         permissions.dedup();
-        let covered =
-            |one: &String| permissions.iter().any(|other| other != one && permission::covers(other, one));
+        // Nothing but a wildcard covers another; of those there are few.
+        let wide: Vec<&String> = permissions.iter().filter(|one| one.contains('*')).collect();
+        let covered = |one: &String| wide.iter().any(|other| *other != one && permission::covers(other, one));
         let needed = permissions.iter().filter(|one| !covered(one)).cloned().collect();
         Grants { roles: roles.to_vec(), permissions: needed }
     }
@@ -66,8 +67,8 @@ impl Grants {
     }
 }
 
-/// What every role holds at this moment.
-pub async fn catalogue(app: &Inner, mut db: impl Statements) -> Result<Arc<Catalogue>> {
+/// What every role holds at this moment, as far as it was committed and announced.
+pub async fn catalogue(app: &Inner, db: &Db) -> Result<Arc<Catalogue>> {
     let name = sha256(b"roles");
     // Before the read, so that what is announced meanwhile outdates it.
     let currency = app.db.currency(UserId(ROLES), None);
@@ -75,20 +76,33 @@ pub async fn catalogue(app: &Inner, mut db: impl Statements) -> Result<Arc<Catal
     if let Some(known) = known.as_ref().filter(|known| currency.is_some() && known.0 == currency) {
         return Ok(Arc::clone(&known.1));
     }
-    let version = store::version(&mut db).await?;
+    let version = store::version(&mut &*db).await?;
     let same = known.filter(|known| known.1.version == version).map(|known| Arc::clone(&known.1));
     let catalogue = match same {
         Some(catalogue) => catalogue,
-        None => {
-            let permissions = list(db).await?.into_iter().map(|role| (role.name, role.permissions)).collect();
-            Arc::new(Catalogue { version, permissions })
-        }
+        None => Arc::new(read(db, version).await?),
     };
     app.recall.put(name, Arc::new((currency, Arc::clone(&catalogue))));
     Ok(catalogue)
 }
 
+async fn read(db: impl Statements, version: String) -> Result<Catalogue> {
+    let permissions = list(db).await?.into_iter().map(|role| (role.name, role.permissions)).collect();
+    Ok(Catalogue { version, permissions })
+}
+
 /// What somebody with these roles may do at this moment.
-pub async fn grants(app: &Inner, db: impl Statements, roles: &[String]) -> Result<Grants> {
+pub async fn grants(app: &Inner, db: &Db, roles: &[String]) -> Result<Grants> {
     Ok(catalogue(app, db).await?.grants(roles))
+}
+
+/// The same as a transaction sees it. What is in memory was committed and announced, which the transaction may be ahead of, since it
+/// waited for whoever changed a role; nor does what it sees belong there, since it may be undone.
+pub async fn grants_in(app: &Inner, mut db: impl Statements, roles: &[String]) -> Result<Grants> {
+    let version = store::version(&mut db).await?;
+    let known = app.recall.get::<(Option<Currency>, Arc<Catalogue>)>(&sha256(b"roles"));
+    match known.filter(|known| known.1.version == version) {
+        Some(known) => Ok(known.1.grants(roles)),
+        None => Ok(read(db, version).await?.grants(roles)),
+    }
 }

@@ -5,7 +5,7 @@
 mod catalogue;
 mod store;
 
-pub use catalogue::{Catalogue, Grants, catalogue, grants};
+pub use catalogue::{Catalogue, Grants, catalogue, grants, grants_in};
 
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
@@ -188,6 +188,8 @@ fn built_in(name: &str) -> Role {
 pub enum Expected {
     /// Nothing.
     Anything,
+    /// It exists.
+    Present,
     /// It does not exist.
     Absent,
     /// It was changed last at this instant (`None`: never).
@@ -208,8 +210,8 @@ pub async fn define(
     expected: Expected,
 ) -> Result<Role> {
     let definition = checked(definition)?;
-    let now = app.now();
     lock(tx).await?;
+    let now = app.now();
     let former = find(&mut *tx, &definition.name).await?;
     expect(former.as_ref(), expected)?;
     by.may_give(former.iter().flat_map(|role| &role.permissions))?;
@@ -258,8 +260,8 @@ pub async fn delete(
     if is_built_in(name) {
         return Err(Error::new(Code::Forbidden).with_detail("A built-in role cannot be deleted."));
     }
-    let now = app.now();
     lock(tx).await?;
+    let now = app.now();
     let role = find(&mut *tx, name).await?.ok_or_else(|| Error::new(Code::NotFound))?;
     expect(Some(&role), expected)?;
     by.may_give(&role.permissions)?;
@@ -336,10 +338,10 @@ fn shown(name: &str) -> String {
 
 fn expect(former: Option<&Role>, expected: Expected) -> Result<()> {
     match (former, expected) {
-        (_, Expected::Anything) | (None, Expected::Absent) => Ok(()),
+        (_, Expected::Anything) | (None, Expected::Absent) | (Some(_), Expected::Present) => Ok(()),
         (Some(_), Expected::Absent) => Err(Error::new(Code::RoleExists)),
         (Some(role), Expected::UnchangedSince(at)) if role.updated_at == at => Ok(()),
-        (_, Expected::UnchangedSince(_)) => Err(Error::new(Code::Outdated)),
+        (None, Expected::Present) | (_, Expected::UnchangedSince(_)) => Err(Error::new(Code::Outdated)),
     }
 }
 

@@ -63,7 +63,7 @@ impl Current {
         let user = users::find(&mut *db, self.user.id).await?.filter(|user| user.disabled_at.is_none());
         match (user, session) {
             (Some(user), Some(session)) => {
-                let grants = roles::grants(app, &mut *db, &user.roles).await?;
+                let grants = roles::grants_in(app, &mut *db, &user.roles).await?;
                 if !impersonation::impersonation_holds(app, db, &session, &grants, now).await? {
                     return Err(Error::new(Code::SessionRevoked));
                 }

@@ -109,7 +109,7 @@ pub async fn impersonate(
         impersonator: Some(Impersonator { user: start.own.user_id, session: start.own.id }),
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
-    let grants = roles::grants(app, &mut *tx, &start.user.roles).await?;
+    let grants = roles::grants_in(app, &mut *tx, &start.user.roles).await?;
     let access = access::issue(app, &session, start.user, &grants, now)?;
     Ok((session, access))
 }
@@ -126,7 +126,7 @@ pub async fn impersonation_holds(
     let own = super::find(&mut *db, by.user, by.session, now).await?;
     let user = users::find(&mut *db, by.user).await?.filter(|user| user.disabled_at.is_none());
     let (Some(_), Some(user)) = (own, user) else { return Ok(false) };
-    let held = roles::grants(app, db, &user.roles).await?;
+    let held = roles::grants_in(app, db, &user.roles).await?;
     Ok(held.allows(IMPERSONATE) && held.covers(grants))
 }
 

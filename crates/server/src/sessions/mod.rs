@@ -222,7 +222,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
         impersonator: None,
     };
     store::insert(tx, &session, &token.hash(), &start.client.origin()).await?;
-    let grants = roles::grants(app, &mut *tx, &start.user.roles).await?;
+    let grants = roles::grants_in(app, &mut *tx, &start.user.roles).await?;
     let access = access::issue(app, &session, start.user, &grants, now)?;
     Ok(Issued { session, grants, access, refresh: token.expose(&app.secrets.refresh), device: Some(noted) })
 }

@@ -9,7 +9,11 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 /// A query string.
-pub struct Query(HashMap<String, String>);
+pub struct Query {
+    values: HashMap<String, String>,
+    /// Names and values that came, repeated ones included.
+    count: usize,
+}
 
 /// A posted form.
 pub struct Form(HashMap<String, String>);
@@ -17,12 +21,22 @@ pub struct Form(HashMap<String, String>);
 impl Query {
     /// Reads the text behind the question mark.
     pub fn parse(text: &[u8]) -> Self {
-        Self(pairs(text))
+        Self { values: pairs(text), count: url::form_urlencoded::parse(text).count() }
     }
 
     /// The value of a name, or the empty string.
     pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    /// Every name that came.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Whether a name came twice.
+    pub fn repeats(&self) -> bool {
+        self.count > self.values.len()
     }
 }
 

@@ -353,6 +353,14 @@ pub async fn purge(app: &App, tx: &mut Tx, now: Timestamp) -> Result<u64> {
     Ok(store::purge(tx, now.minus(settings.keep_delivered), now.minus(settings.keep_dead)).await?)
 }
 
+/// Removes a batch of what belongs to no endpoint any more; returns how many rows.
+///
+/// # Errors
+/// The database's.
+pub async fn purge_orphans(tx: &mut Tx) -> Result<u64> {
+    Ok(store::purge_orphans(tx).await?)
+}
+
 fn bound_to(id: RowId) -> Vec<u8> {
     format!("webhook_endpoints/{id}").into_bytes()
 }

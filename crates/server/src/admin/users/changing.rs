@@ -46,6 +46,8 @@ pub(in crate::admin) async fn change(
             return Err(Error::new(Code::EmailTaken));
         }
         codes::kill_all(&mut deed.tx, id).await?;
+        // They would give the account to whoever had the former address.
+        codes::kill_returns(&mut deed.tx, id).await?;
         login::forget_attempts(&mut deed.tx, id).await?;
         // What somebody began to register under this address must not touch the account.
         login::forget_address(&mut deed.tx, &email.normalised).await?;
@@ -136,6 +138,10 @@ async fn put_roles(app: &App, mut deed: Deed<'_>, wanted: &[String]) -> Result<(
     let changed = users::set_roles(app, &mut deed.tx, &deed.user, &names, deed.now).await?;
     let user = deed.reload().await?;
     let Deed { mut tx, by, user: former, now } = deed;
+    // A link that somebody with fewer rights made or saw must not open an account that has more since.
+    if by.is_administrator() && names.iter().any(|name| !former.roles.contains(name)) {
+        codes::kill_all(&mut tx, user.id).await?;
+    }
     if changed {
         let event = Event::new(Kind::UserRolesChanged, by.client).user(user.id);
         let detail = json!({ "by": by.name(), "roles": names, "former": former.roles });

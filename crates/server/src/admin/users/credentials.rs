@@ -60,14 +60,15 @@ pub async fn set_password(app: &App, by: &Actor<'_>, id: UserId, new: NewPasswor
     };
     let Deed { mut tx, by, user, now } = by.begin(app, id).await?;
     let reason = by.word("password_set_by_operator", "password_reset_by_administrator");
-    let ended = sessions::revoke_all(app, &mut tx, user.id, None, reason, now).await?;
-    codes::kill_all(&mut tx, user.id).await?;
-    login::forget_attempts(&mut tx, user.id).await?;
-    let mut reset = Reset { ended, link: None, mailed: false };
+    // The user before devices and sessions, as a sign-in takes them: else they could wait for each other.
     match &hash {
         Some(hash) => users::set_password(&mut tx, user.id, hash, now).await?,
         None => users::clear_password(&mut tx, user.id, now).await?,
     }
+    let ended = sessions::revoke_all(app, &mut tx, user.id, None, reason, now).await?;
+    codes::kill_all(&mut tx, user.id).await?;
+    login::forget_attempts(&mut tx, user.id).await?;
+    let mut reset = Reset { ended, link: None, mailed: false };
     if matches!(new, NewPassword::Link) {
         reset.link = Some(link(app, &mut tx, user.id, app.config.codes.verify_link_ttl, now).await?);
     }

@@ -37,6 +37,8 @@ async fn a_role_is_defined_changed_and_deleted() {
         boss.send(Method::PUT, "/api/v1/admin/roles/editor", Some(json!({ "permissions": [] }))).await;
     assert_eq!((blind.status, blind.code()), (428, "precondition_required"));
     let listed = boss.get("/api/v1/admin/roles").await.json;
+    let nothing = put(&boss, "nobody", "*", json!([])).await;
+    assert_eq!((nothing.status, nothing.code()), (412, "outdated"), "there is nothing to change");
     let names: Vec<&str> =
         listed["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["admin", "editor", "user"]);

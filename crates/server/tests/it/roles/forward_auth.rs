@@ -23,6 +23,11 @@ async fn a_proxy_hears_who_it_is_and_whether_that_is_enough() {
         ("role=for-ann&permission=invoices:read", 403),
         ("permission=orders", 422),
         ("permission=orders:*", 422),
+        // Slips in a configuration that must not let everybody in.
+        ("permissions=orders:read", 422),
+        ("roles=admin", 422),
+        ("permission=", 422),
+        ("permission=invoices:read&permission=orders:read", 422),
     ] {
         let answer = ann.get(&format!("/forward-auth?{query}")).await;
         assert_eq!(answer.status, status, "{query}: {}", answer.text);
@@ -32,6 +37,27 @@ async fn a_proxy_hears_who_it_is_and_whether_that_is_enough() {
     assert_eq!((stranger.status, stranger.code()), (401, "unauthenticated"));
     ann.post_nothing("/api/v1/logout").await;
     assert_eq!(ann.get("/forward-auth").await.code(), "session_revoked");
+}
+
+#[tokio::test]
+async fn whoever_looks_at_what_somebody_sees_does_nothing_in_their_place() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in(ANN).await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    let id = ann.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/admin/users/{id}/impersonate");
+    let begun = boss.post(&path, json!({ "reason": "Ticket 4711" })).await;
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    let mut acting = server.client();
+    acting.bearer = begun.json["accessToken"].as_str().map(str::to_owned);
+    let looking = acting.clone().with_header("x-forwarded-method", "GET").get("/forward-auth").await;
+    assert_eq!((looking.status, looking.header("x-auth-user")), (200, id.as_str()));
+    assert!(!looking.header("x-auth-actor").is_empty());
+    let doing = acting.clone().with_header("x-forwarded-method", "POST").get("/forward-auth").await;
+    assert_eq!((doing.status, doing.code()), (403, "impersonated"));
+    let untold = acting.get("/forward-auth").await;
+    assert_eq!(untold.code(), "impersonated", "a proxy that tells no method");
 }
 
 async fn browser(server: &TestApp) -> Client {

@@ -1,6 +1,6 @@
 //! What administrators may not do to accounts.
 use super::{ANN, BOSS, boss, of, patch, put_roles};
-use crate::support::{Client, TestApp};
+use crate::support::{Client, PASSWORD, TestApp};
 use axum::http::Method;
 use serde_json::json;
 
@@ -169,4 +169,47 @@ async fn odd_calls_are_refused_with_every_problem() {
     assert_eq!(new.patch(&path, json!({})).await.code(), "outdated", "it is there already");
     let zero = patch(&boss, &path, "\"0\"", json!({})).await;
     assert_eq!(zero.code(), "outdated");
+}
+
+#[tokio::test]
+async fn a_changed_address_leaves_whoever_had_the_former_one_no_way_back() {
+    let server = TestApp::start().await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    server.sign_up("mallory@evil.example").await;
+    let mut mallory = server.sign_in("mallory@evil.example").await;
+    // Another device: the mail has a link for "this was not me".
+    let mut other = server.client().at("203.0.113.9").with_agent("Mozilla/5.0 (Macintosh) Safari/605.1.15");
+    other
+        .log_in(json!({ "email": "mallory@evil.example", "password": PASSWORD, "tokenDelivery": "body" }))
+        .await;
+    let not_me = server.mailed_token("mallory@evil.example", "/not-me").await;
+    let id = mallory.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/admin/users/{id}");
+    let tag = boss.get(&path).await.header("etag").to_owned();
+    let body = json!({ "email": "bob@example.com", "emailVerified": true });
+    let moved = boss.clone().with_header("if-match", &tag).patch(&path, body).await;
+    assert_eq!(moved.status, 200, "{}", moved.text);
+    let answer = server.client().post("/api/v1/not-me", json!({ "token": not_me })).await;
+    assert_eq!((answer.status, answer.code()), (400, "invalid_token"));
+    assert_eq!(boss.get(&path).await.json["user"]["email"], "bob@example.com");
+}
+
+#[tokio::test]
+async fn a_link_that_somebody_with_fewer_rights_made_opens_no_account_that_has_more_since() {
+    let server = TestApp::start().await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut support = server.signed_in_holding("support@example.com", &["hallpass:users:*"]).await;
+    let made = support.post("/api/v1/admin/users", json!({ "email": "ann@example.com" })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let link = made.json["link"].as_str().unwrap().split_once("token=").unwrap().1.to_owned();
+    let path = format!("/api/v1/admin/users/{}/roles", made.json["user"]["id"].as_str().unwrap());
+    let mut giving = boss.clone().with_header("if-match", "*");
+    let given = giving.send(axum::http::Method::PUT, &path, Some(json!({ "roles": ["admin"] }))).await;
+    assert_eq!(given.status, 200, "{}", given.text);
+    let answer =
+        server.client().post("/api/v1/password/reset", json!({ "token": link, "password": PASSWORD })).await;
+    assert_eq!((answer.status, answer.code()), (400, "invalid_token"));
+    assert_eq!(boss.get("/api/v1/admin/users?q=ann").await.json["users"][0]["factors"], json!([]));
 }
