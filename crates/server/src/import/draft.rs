@@ -250,6 +250,7 @@ fn password(given: GivenPassword, hashing: &Hashing) -> Option<Result<Hash>> {
             match error {
                 PasswordError::Unsupported => Reason::UnsupportedHash,
                 PasswordError::BadParams => Reason::CostlyHash,
+                PasswordError::TooWeak => Reason::WeakHash,
                 PasswordError::UnknownPepper => Reason::UnknownPepper,
                 _ => Reason::BadHash,
             },
