@@ -86,6 +86,14 @@ impl Here {
         })
     }
 
+    /// Changes rows by one statement.
+    pub fn change(&self, sql: &'static str) {
+        let url = self.url.clone();
+        database::beside(async move {
+            Db::open(&url, &Options::default()).unwrap().write(sql, &[]).await.unwrap();
+        });
+    }
+
     /// Stored hashes in the order of addresses.
     pub fn hashes(&self) -> Vec<String> {
         self.texts("select password_hash from users order by email_normalised")
@@ -263,6 +271,8 @@ fn a_rehearsal_writes_nothing_and_says_what_would_happen() {
     // Small parts, so that what is twice is in different ones.
     let rehearsed = here.import(&["users.jsonl", "--dry-run", "--batch", "1", "--report", "rehearsed.jsonl"]);
     assert_eq!((&rehearsed["state"], &rehearsed["imported"]), (&json!("rehearsed"), &json!(1)));
+    let said = here.run(&["import", "users.jsonl", "--dry-run"]);
+    assert!(said.out.contains("Would import 1 account, refused 4 records ("), "{said:?}");
     assert_eq!(here.addresses(), before);
     assert!(here.texts("select digest from imports").is_empty());
     let events = here.texts("select kind from audit_events where kind = 'users_imported'");
