@@ -1,7 +1,9 @@
 //! Stored password hashes: they come with imports, so they are outside bytes too.
 use crate::{line, text};
 use hallpass_crypto::password::legacy::read_legacy;
-use hallpass_crypto::password::{Memory, check_form, Params, hash, needs_new_pepper, needs_rehash, verify};
+use hallpass_crypto::password::{
+    Memory, Params, PasswordError, check_form, hash, needs_new_pepper, needs_rehash, verify,
+};
 
 /// As little as Argon2 takes.
 const TINY: Params = Params { memory_kib: 8, passes: 1, lanes: 1 };
@@ -44,7 +46,7 @@ fn cheap(stored: &str) -> bool {
             .is_none_or(|cost: u32| !(5..=16).contains(&cost));
     }
     if stored.starts_with("$scrypt$") || stored.starts_with("$firebase-scrypt$") || stored.starts_with("$pbkdf2-") {
-        return check_form(stored, None).is_err();
+        return check_form(stored, None).is_err_and(|error| error != PasswordError::TooWeak);
     }
     let costs = stored.split('$').find(|field| field.starts_with("m=")).unwrap_or_default();
     let mut numbers =

@@ -37,6 +37,9 @@ pub enum PasswordError {
     /// The parameters are out of range, or so costly that verifying would be an outage.
     #[error("the password hash parameters are out of range")]
     BadParams,
+    /// Guessing through the hash would be too quick for it to be stored.
+    #[error("the password hash is too quick to guess through: its cost is below the least that is taken")]
+    TooWeak,
     /// The stored hash was made with a pepper, and not with the one given.
     #[error("the stored password hash needs another pepper")]
     UnknownPepper,
@@ -81,6 +84,16 @@ impl Params {
             && (1..=64).contains(&self.passes)
             && (8 * self.lanes..=MAX_MEMORY_KIB).contains(&self.memory_kib)
             && work <= MAX_WORK_KIB
+    }
+
+    /// Whether a hash of this cost may be taken from a file: less memory than the settings may ask for, since nobody here chose
+    /// it, and not so little that guessing is quick.
+    fn check_foreign(&self) -> Result<(), PasswordError> {
+        const MEMORY_KIB: std::ops::RangeInclusive<u32> = 1024..=256 * 1024;
+        if !self.is_bounded() || self.memory_kib > *MEMORY_KIB.end() {
+            return Err(PasswordError::BadParams);
+        }
+        if self.memory_kib < *MEMORY_KIB.start() { Err(PasswordError::TooWeak) } else { Ok(()) }
     }
 }
 
@@ -214,22 +227,23 @@ pub fn needs_new_pepper(hash: &str, pepper: Option<&[u8]>) -> bool {
     Phc::read(hash).map_or(true, |phc| phc.pepper_id != pepper.map(pepper_id))
 }
 
-/// Whether [`verify`] could judge a password by a stored hash, now and at a bearable cost.
+/// Whether a hash from a file may be stored: [`verify`] could judge a password by it, now and at a bearable cost, and guessing
+/// through it takes some.
 ///
 /// # Errors
-/// As [`verify`].
+/// As [`verify`], and [`PasswordError::TooWeak`].
 pub fn check_form(hash: &str, pepper: Option<&[u8]>) -> Result<(), PasswordError> {
     if hash.starts_with("$2") {
         return read_bcrypt(hash).map(drop);
     }
     let inner = match Foreign::is(hash).then(|| Foreign::read(hash)).transpose()? {
         Some(Foreign::Wrapped { inner, .. }) => inner,
-        Some(_) => return Ok(()),
+        Some(foreign) => return if foreign.is_weak() { Err(PasswordError::TooWeak) } else { Ok(()) },
         None => hash.to_owned(),
     };
     let phc = Phc::read(&inner)?;
     known_pepper(&phc, pepper)?;
-    if phc.params.is_bounded() { Ok(()) } else { Err(PasswordError::BadParams) }
+    phc.params.check_foreign()
 }
 
 /// A hash that no password has, as costly to verify as a real one of these parameters. For accounts that do

@@ -11,8 +11,8 @@ use hallpass_crypto::password::{
 };
 use proptest::prelude::*;
 
-/// As little as Argon2 takes, so that the tests are quick.
-const TINY: Params = Params { memory_kib: 8, passes: 1, lanes: 1 };
+/// As little as a file may have, so that the tests are quick.
+const TINY: Params = Params { memory_kib: 1024, passes: 1, lanes: 1 };
 
 fn check(password: &str, stored: &str) -> Result<bool, PasswordError> {
     verify(password, stored, None, &mut Memory::new())
@@ -81,8 +81,13 @@ fn django_hashes_verify() {
     verifies("l\u{e8}tmein", &stored(hash));
     let bcrypt = "bcrypt$$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     assert_eq!(check("U*U", &stored(bcrypt)), Ok(true));
-    let argon2 = "argon2$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    assert_eq!(check("password", &stored(argon2)), Ok(true));
+    // src/test.c of the reference implementation.
+    for argon2 in [
+        "argon2$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        "argon2$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA",
+    ] {
+        assert_eq!(check("password", &stored(argon2)), Ok(true), "{argon2}");
+    }
 }
 
 #[test]
@@ -155,7 +160,16 @@ fn salted_digests_verify_with_the_salt_on_either_side() {
 #[test]
 fn what_would_take_minutes_or_gigabytes_is_refused() {
     let b = "AAAAAAAAAAAAAAAAAAAAAA";
+    let long = data_encoding::BASE64_NOPAD.encode(&[0; 65]);
     for costly in [
+        // What stands beside the memory of scrypt, p * r * 128 bytes, is hashed for each 32 bytes of the tag.
+        format!("$scrypt$ln=1,r=4096,p=1000${b}${b}"),
+        format!("$scrypt$ln=1,r=1,p=4194304${b}${b}"),
+        format!("scrypt:2:4096:65$salt${}", "00".repeat(16)),
+        format!("$scrypt$ln=14,r=8,p=1${b}${long}"),
+        format!("$pbkdf2-sha512$i=1000${b}${long}"),
+        format!("$argon2id$v=19$m=262145,t=1,p=1${b}${b}"),
+        format!("$sha256-in-argon2id$before=,after=$argon2id$v=19$m=262145,t=1,p=1${b}${b}"),
         format!("$scrypt$ln=22,r=8,p=1${b}${b}"),
         format!("$scrypt$ln=14,r=4294967295,p=1${b}${b}"),
         format!("$scrypt$ln=14,r=8,p=1000000${b}${b}"),
@@ -173,6 +187,53 @@ fn what_would_take_minutes_or_gigabytes_is_refused() {
             "{costly}: {read:?}"
         );
     }
+}
+
+#[test]
+fn what_is_quick_to_guess_through_is_refused() {
+    let b = "AAAAAAAAAAAAAAAAAAAAAA";
+    let hex = "00".repeat(32);
+    for (weak, enough) in [
+        (format!("$pbkdf2-sha256$i=999${b}${b}"), format!("$pbkdf2-sha256$i=1000${b}${b}")),
+        (format!("$pbkdf2-sha256$1${b}${b}"), format!("$pbkdf2-sha256$1000${b}${b}")),
+        (format!("pbkdf2:sha512:999$salt${hex}"), format!("pbkdf2:sha512:1000$salt${hex}")),
+        (
+            "pbkdf2_sha256$1$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=".to_owned(),
+            "pbkdf2_sha256$1000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=".to_owned(),
+        ),
+        (format!("$scrypt$ln=9,r=8,p=1${b}${b}"), format!("$scrypt$ln=10,r=8,p=1${b}${b}")),
+        (format!("scrypt:512:8:8$salt${hex}"), format!("scrypt:1024:8:8$salt${hex}")),
+        (format!("$firebase-scrypt$ln=1,r=1,p=1${b}${b}"), format!("$firebase-scrypt$ln=14,r=8,p=1${b}${b}")),
+        (format!("$argon2id$v=19$m=1023,t=64,p=1${b}${b}"), format!("$argon2id$v=19$m=1024,t=1,p=1${b}${b}")),
+        (
+            format!("argon2$argon2i$v=19$m=8,t=1,p=1${b}${b}"),
+            format!("argon2$argon2i$v=19$m=1024,t=1,p=1${b}${b}"),
+        ),
+        (
+            format!("$sha256-in-argon2id$before=,after=$argon2id$v=19$m=8,t=1,p=1${b}${b}"),
+            format!("$sha256-in-argon2id$before=,after=$argon2id$v=19$m=1024,t=1,p=1${b}${b}"),
+        ),
+    ] {
+        assert_eq!(read_legacy(&weak, None), Err(PasswordError::TooWeak), "{weak}");
+        stored(&enough);
+    }
+    let weak = |form| assert_eq!(form, Err(PasswordError::TooWeak));
+    weak(pbkdf2_form(Prf::Sha512, 999, b"salt", &[0; 64]));
+    let params = Params { memory_kib: 8, passes: 1, lanes: 1 };
+    weak(argon2_form(argon2::Algorithm::Argon2id, params, b"somesalt", &[0; 32]));
+    weak(Firebase { mem_cost: 1, ..firebase() }.form(&[0; 64], b"salt"));
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_stored() {
+    let hex = "00".repeat(32);
+    // N = 1 would be stored as a logarithm of zero; the block size makes up for the memory.
+    for n in ["1", "0", "3"] {
+        let form = format!("scrypt:{n}:65536:1$salt${hex}");
+        assert_eq!(read_legacy(&form, None), Err(PasswordError::BadParams), "{n}");
+    }
+    let form = Firebase { mem_cost: 0, rounds: 65536, ..firebase() }.form(&[0; 64], b"salt");
+    assert_eq!(form, Err(PasswordError::BadParams));
 }
 
 #[test]
@@ -201,7 +262,55 @@ fn what_is_no_hash_is_refused() {
     assert!(read_legacy(&"a".repeat(2000), None).is_err());
 }
 
+/// Hashes as files have them, most of them near a bound, and whether trying one is quick.
+fn near_a_bound() -> impl Strategy<Value = (String, bool)> {
+    let number = || prop_oneof![Just(1), 0..20_u32, 999..1002_u32, 1023..1026_u32, Just(8192), any::<u32>()];
+    let vec = |length: std::ops::Range<usize>| prop::collection::vec(any::<u8>(), length);
+    let bytes = move || prop_oneof![vec(0..20), vec(28..36), vec(60..70)];
+    let base64 = |bytes: &[u8]| data_encoding::BASE64_NOPAD.encode(bytes);
+    let kind = 0..9_u8;
+    (kind, [number(), number(), number()], "[a-z,=.$]{0,9}", bytes(), bytes()).prop_map(
+        move |(kind, [a, b, c], text, salt, tag)| {
+            let (salt64, tag64, hex) = (base64(&salt), base64(&tag), HEXLOWER.encode(&tag));
+            let work = |numbers: &[u32]| numbers.iter().fold(1_u64, |work, n| work.saturating_mul((*n).into()));
+            let quick = match kind {
+                0 => work(&[a, b, c]) <= 65536,
+                1 | 2 => work(&[1 << (a % 16), b, c]) <= 65536,
+                6 | 8 => work(&[a, b]) <= 20480,
+                _ => a <= 5000,
+            };
+            let text = match kind {
+                0 => format!("scrypt:{a}:{b}:{c}${text}${hex}"),
+                1 => format!("$scrypt$ln={},r={b},p={c}${salt64}${tag64}", a % 16),
+                2 => format!("$firebase-scrypt$ln={},r={b},p={c}${salt64}${tag64}", a % 16),
+                3 => format!("pbkdf2:sha1:{a}${text}${hex}"),
+                4 => format!("$pbkdf2-sha512${a}${salt64}${tag64}"),
+                5 => format!("pbkdf2_sha256${a}${text}${}", BASE64.encode(&tag)),
+                6 => format!("$argon2id$v=19$m={a},t={b},p={c}${salt64}${tag64}"),
+                7 => BASE64.encode(&[&[1, 0, 0, 0, 2][..], &a.to_be_bytes(), &[0, 0, 0, 16], &salt, &tag].concat()),
+                _ => format!(
+                    "$sha512-in-argon2id$before={salt64},after={tag64}$argon2id$v=19$m={a},t={b},p={c}${salt64}${tag64}"
+                ),
+            };
+            (text, quick)
+        },
+    )
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_accepted_is_read_again((text, quick) in near_a_bound()) {
+        if let Ok(Legacy::Stored(form)) = read_legacy(&text, None) {
+            prop_assert_eq!(check_form(&form, None), Ok(()));
+            prop_assert_eq!(read_legacy(&form, None), Ok(Legacy::Stored(form.clone())));
+            if quick {
+                prop_assert!(check("x", &form).is_ok(), "{}", form);
+            }
+        }
+    }
+
     #[test]
     fn arbitrary_text_never_panics(
         text in prop_oneof![".{0,200}", "\\$(scrypt|pbkdf2-sha256|firebase-scrypt|sha256-in-argon2id)[$a-z0-9=,/+.]{0,80}",

@@ -15,12 +15,20 @@ use zeroize::Zeroizing;
 const MAX_BYTES: usize = 1024;
 /// Longest salt.
 const MAX_SALT: usize = 256;
+/// Lengths of what a password makes; no system that is read here has more than SHA-512 gives.
+const TAG: std::ops::RangeInclusive<usize> = 16..=64;
+/// Fewest iterations of PBKDF2: what ASP.NET Identity 2 has (RFC 8018 section 4.2).
+const MIN_PBKDF2_ITERATIONS: u32 = 1000;
 /// Most iterations of PBKDF2 times blocks of output: about three seconds.
 const MAX_PBKDF2_WORK: u64 = 10_000_000;
+/// Least memory of scrypt, in bytes.
+const MIN_SCRYPT_MEMORY: u64 = 1024 * 1024;
 /// Most memory of scrypt, in bytes.
 const MAX_SCRYPT_MEMORY: u64 = 256 * 1024 * 1024;
 /// Most memory of scrypt times its parallelism, in bytes: about two seconds.
 const MAX_SCRYPT_WORK: u64 = 1024 * 1024 * 1024;
+/// Most bytes that scrypt's lanes begin with; they are allocated beside its memory, and hashed for each 32 bytes of the tag.
+const MAX_SCRYPT_LANES: u64 = 32 * 1024 * 1024;
 
 /// The function under PBKDF2 (RFC 8018 B.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,15 +82,22 @@ pub struct ScryptCost {
 
 impl ScryptCost {
     fn params(self) -> Result<scrypt::Params, PasswordError> {
-        if self.log_n > 30 || self.r == 0 || self.p == 0 {
+        // N is greater than one (RFC 7914 section 2).
+        if !(1..=30).contains(&self.log_n) || self.r == 0 || self.p == 0 {
             return Err(PasswordError::BadParams);
         }
-        let memory = 128_u64.saturating_mul(u64::from(self.r)).saturating_mul(1 << self.log_n);
+        let memory = self.memory();
         let work = memory.saturating_mul(u64::from(self.p));
-        if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
+        let lanes = 128_u64.saturating_mul(u64::from(self.r)).saturating_mul(u64::from(self.p));
+        if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK || lanes > MAX_SCRYPT_LANES {
             return Err(PasswordError::BadParams);
         }
         scrypt::Params::new(self.log_n, self.r, self.p).map_err(|_| PasswordError::BadParams)
+    }
+
+    fn memory(self) -> u64 {
+        let n = 1_u64.checked_shl(self.log_n.into()).unwrap_or(u64::MAX);
+        n.saturating_mul(128).saturating_mul(u64::from(self.r))
     }
 }
 
@@ -121,6 +136,15 @@ impl Foreign {
             .any(|scheme| stored.starts_with(scheme))
     }
 
+    /// Whether guessing through it is so quick that it is not to be stored. Of a wrapped digest its Argon2id says that.
+    pub(super) fn is_weak(&self) -> bool {
+        match self {
+            Self::Scrypt { cost, .. } | Self::Firebase { cost, .. } => cost.memory() < MIN_SCRYPT_MEMORY,
+            Self::Pbkdf2 { iterations, .. } => iterations.get() < MIN_PBKDF2_ITERATIONS,
+            Self::Wrapped { .. } => false,
+        }
+    }
+
     pub(super) fn write(&self) -> String {
         let base64 = |bytes: &[u8]| BASE64_NOPAD.encode(bytes);
         match self {
@@ -153,7 +177,7 @@ impl Foreign {
         }
         let fields: Vec<&str> = rest.split('$').collect();
         let [costs, salt, tag] = fields[..] else { return Err(PasswordError::Malformed) };
-        let (salt, tag) = (read_bytes(salt, 0..=MAX_SALT)?, read_bytes(tag, 16..=128)?);
+        let (salt, tag) = (read_bytes(salt, 0..=MAX_SALT)?, read_bytes(tag, TAG)?);
         if let Some(prf) = Prf::ALL.into_iter().find(|prf| prf.scheme() == scheme) {
             let [iterations] = read_costs(costs, ["i="])?;
             return Self::pbkdf2(prf, iterations, salt, tag);
@@ -192,7 +216,7 @@ impl Foreign {
     ) -> Result<Self, PasswordError> {
         let iterations = NonZeroU32::new(iterations).ok_or(PasswordError::BadParams)?;
         let blocks = tag.len().div_ceil(prf.block()) as u64;
-        if salt.len() > MAX_SALT || !(16..=128).contains(&tag.len()) {
+        if salt.len() > MAX_SALT || !TAG.contains(&tag.len()) {
             return Err(PasswordError::Malformed);
         }
         if u64::from(iterations.get()).saturating_mul(blocks) > MAX_PBKDF2_WORK {
@@ -204,7 +228,7 @@ impl Foreign {
     /// Checked against the bounds.
     pub(super) fn scrypt(cost: ScryptCost, salt: Vec<u8>, tag: Vec<u8>) -> Result<Self, PasswordError> {
         cost.params()?;
-        if salt.len() > MAX_SALT || !(16..=128).contains(&tag.len()) {
+        if salt.len() > MAX_SALT || !TAG.contains(&tag.len()) {
             return Err(PasswordError::Malformed);
         }
         Ok(Self::Scrypt { cost, salt, tag })

@@ -124,29 +124,36 @@ impl Firebase {
     /// enciphered, so that the key stream that is left says all.
     ///
     /// # Errors
-    /// [`PasswordError::Malformed`] or [`PasswordError::BadParams`].
+    /// [`PasswordError::Malformed`], [`PasswordError::BadParams`] or [`PasswordError::TooWeak`].
     pub fn form(&self, hash: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
         if hash.len() != self.signer_key.len() {
             return Err(PasswordError::Malformed);
         }
         let keystream = hash.iter().zip(self.signer_key.iter()).map(|(a, b)| a ^ b).collect();
         let cost = ScryptCost { log_n: self.mem_cost, r: self.rounds, p: 1 };
-        Foreign::firebase(cost, [salt, &self.salt_separator].concat(), keystream).map(|form| form.write())
+        Foreign::firebase(cost, [salt, &self.salt_separator].concat(), keystream)
+            .and_then(|form| write(&form))
     }
+}
+
+/// The stored form, read back: what a sign-in could not judge later is not stored.
+fn write(form: &Foreign) -> Result<String, PasswordError> {
+    let text = form.write();
+    super::check_form(&text, None).map(|()| text)
 }
 
 /// The stored form of a PBKDF2 hash.
 ///
 /// # Errors
-/// [`PasswordError::Malformed`] or [`PasswordError::BadParams`].
+/// [`PasswordError::Malformed`], [`PasswordError::BadParams`] or [`PasswordError::TooWeak`].
 pub fn pbkdf2_form(prf: Prf, iterations: u32, salt: &[u8], tag: &[u8]) -> Result<String, PasswordError> {
-    Foreign::pbkdf2(prf, iterations, salt.to_vec(), tag.to_vec()).map(|form| form.write())
+    Foreign::pbkdf2(prf, iterations, salt.to_vec(), tag.to_vec()).and_then(|form| write(&form))
 }
 
 /// The stored form of an Argon2id or Argon2i hash of version 1.3.
 ///
 /// # Errors
-/// [`PasswordError::Malformed`] or [`PasswordError::BadParams`].
+/// [`PasswordError::Malformed`], [`PasswordError::BadParams`] or [`PasswordError::TooWeak`].
 pub fn argon2_form(
     algorithm: argon2::Algorithm,
     params: Params,
@@ -155,11 +162,8 @@ pub fn argon2_form(
 ) -> Result<String, PasswordError> {
     let (salt, tag) = (salt.to_vec(), tag.to_vec());
     let phc = Phc { algorithm, version: argon2::Version::V0x13, params, pepper_id: None, salt, tag };
-    if !params.is_bounded() {
-        return Err(PasswordError::BadParams);
-    }
     let text = phc.write();
-    Phc::read(&text).map(|_| text)
+    super::check_form(&text, None).map(|()| text)
 }
 
 /// Reads a hash by its shape: Argon2 and our other stored forms, bcrypt, passlib, Django, Werkzeug, ASP.NET Identity 2 and 3,
@@ -167,7 +171,7 @@ pub fn argon2_form(
 ///
 /// # Errors
 /// [`PasswordError::Unsupported`] for what is none of these, [`PasswordError::Malformed`], [`PasswordError::BadParams`],
-/// [`PasswordError::UnknownPepper`].
+/// [`PasswordError::TooWeak`], [`PasswordError::UnknownPepper`].
 pub fn read_legacy(text: &str, pepper: Option<&[u8]>) -> Result<Legacy, PasswordError> {
     if text.len() > MAX_BYTES {
         return Err(PasswordError::Malformed);
@@ -246,7 +250,7 @@ fn with_head(head: &str, rest: &str) -> Result<String, PasswordError> {
                 return Err(PasswordError::BadParams);
             }
             let cost = ScryptCost { log_n, r: number(r)?, p: number(p)? };
-            Foreign::scrypt(cost, salt.as_bytes().to_vec(), tag).map(|form| form.write())
+            Foreign::scrypt(cost, salt.as_bytes().to_vec(), tag).and_then(|form| write(&form))
         }
         _ => Err(PasswordError::Unsupported),
     }
@@ -292,7 +296,9 @@ pub fn wrap(
     memory: &mut Memory,
 ) -> Result<String, PasswordError> {
     let inner = super::hash(&hash.hex, params, pepper, salt, memory)?;
-    Ok(Foreign::Wrapped { fast: hash.fast, inner }.write())
+    // The settings, not a file, say what this one costs.
+    let text = Foreign::Wrapped { fast: hash.fast, inner }.write();
+    Foreign::read(&text).map(|_| text)
 }
 
 fn number(text: &str) -> Result<u32, PasswordError> {

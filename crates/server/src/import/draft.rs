@@ -250,6 +250,7 @@ fn password(given: GivenPassword, hashing: &Hashing) -> Option<Result<Hash>> {
             match error {
                 PasswordError::Unsupported => Reason::UnsupportedHash,
                 PasswordError::BadParams => Reason::CostlyHash,
+                PasswordError::TooWeak => Reason::WeakHash,
                 PasswordError::UnknownPepper => Reason::UnknownPepper,
                 _ => Reason::BadHash,
             },
@@ -317,12 +318,12 @@ fn factors(given: &mut Given, proven: bool, now: Timestamp) -> Result<(Carried, 
         // A code of the present step may still be typed here, those before it not.
         let present = now.seconds().div_euclid(STEP_SECONDS);
         let last_step = totp.last_step.map_or(present - 1, |step| step.clamp(0, present));
-        let created_at = totp.created_at.unwrap_or(now).min(now);
-        let last_used_at = totp.last_used_at.map(|at| at.min(now));
+        let created_at = totp.created_at.unwrap_or(now).min(now).max(Timestamp(0));
+        let last_used_at = totp.last_used_at.map(|at| at.min(now).max(Timestamp(0)));
         Ok(CarriedTotp { secret, created_at, last_step, last_used_at })
     });
     let passkeys = given.passkeys.drain(..).map(|passkey| {
-        passkey.read().ok_or_else(|| Problem::new(Reason::BadField, "passkeys has one that is broken"))
+        passkey.read(now).ok_or_else(|| Problem::new(Reason::BadField, "passkeys has one that is broken"))
     });
     let passkeys = passkeys.collect::<Result<Vec<Passkey>>>()?;
     let recovery_codes = std::mem::take(&mut given.recovery_codes);

@@ -29,6 +29,8 @@ pub enum Reason {
     BadHash,
     /// A hash that would take too long to verify.
     CostlyHash,
+    /// A hash that would be too quick to guess through.
+    WeakHash,
     /// A hash that was made with a pepper which is not in the settings.
     UnknownPepper,
     /// A role that was not allowed.
@@ -65,9 +67,11 @@ impl Problem {
         match self.reason {
             Reason::InvalidUsername | Reason::UsernameTaken => Some(Part::Username),
             Reason::InvalidName => Some(Part::Name),
-            Reason::UnsupportedHash | Reason::BadHash | Reason::CostlyHash | Reason::UnknownPepper => {
-                Some(Part::Password)
-            }
+            Reason::UnsupportedHash
+            | Reason::BadHash
+            | Reason::CostlyHash
+            | Reason::WeakHash
+            | Reason::UnknownPepper => Some(Part::Password),
             Reason::RoleNotAllowed => Some(Part::Roles),
             Reason::FactorNotCarried => Some(Part::Factors),
             _ => None,

@@ -43,8 +43,9 @@ impl CarriedPasskey {
         }
     }
 
-    /// The passkey, if a server could have stored it.
-    pub fn read(&self) -> Option<Passkey> {
+    /// The passkey, if a server could have stored it. Instants before 1970 or in the future come to the nearest that is neither.
+    pub fn read(&self, now: Timestamp) -> Option<Passkey> {
+        let past = |micros: i64| Timestamp(micros).min(now).max(Timestamp(0));
         let credential_id = BASE64URL_NOPAD.decode(self.credential_id.as_bytes()).ok()?;
         let known = flag::UV | flag::BE | flag::BS;
         let sound = (1..=relying_party::CREDENTIAL_ID_MAX).contains(&credential_id.len())
@@ -63,9 +64,9 @@ impl CarriedPasskey {
             flags: self.flags,
             transports: self.transports.clone(),
             name: self.name.clone(),
-            created_at: Timestamp(self.created_at),
-            last_used_at: self.last_used_at.map(Timestamp),
-            suspect_at: self.suspect_at.map(Timestamp),
+            created_at: past(self.created_at),
+            last_used_at: self.last_used_at.map(past),
+            suspect_at: self.suspect_at.map(past),
         })
     }
 }

@@ -86,6 +86,14 @@ impl Here {
         })
     }
 
+    /// Changes rows by one statement.
+    pub fn change(&self, sql: &'static str) {
+        let url = self.url.clone();
+        database::beside(async move {
+            Db::open(&url, &Options::default()).unwrap().write(sql, &[]).await.unwrap();
+        });
+    }
+
     /// Stored hashes in the order of addresses.
     pub fn hashes(&self) -> Vec<String> {
         self.texts("select password_hash from users order by email_normalised")
@@ -141,11 +149,11 @@ fn forms() -> Vec<(Value, &'static str)> {
     let abc512 = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
     vec![
         (
-            text("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"),
+            text("$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"),
             "password",
         ),
         (
-            text("$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8"),
+            text("$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA"),
             "password",
         ),
         (text(BCRYPT), PLAIN),
@@ -263,6 +271,8 @@ fn a_rehearsal_writes_nothing_and_says_what_would_happen() {
     // Small parts, so that what is twice is in different ones.
     let rehearsed = here.import(&["users.jsonl", "--dry-run", "--batch", "1", "--report", "rehearsed.jsonl"]);
     assert_eq!((&rehearsed["state"], &rehearsed["imported"]), (&json!("rehearsed"), &json!(1)));
+    let said = here.run(&["import", "users.jsonl", "--dry-run"]);
+    assert!(said.out.contains("Would import 1 account, refused 4 records ("), "{said:?}");
     assert_eq!(here.addresses(), before);
     assert!(here.texts("select digest from imports").is_empty());
     let events = here.texts("select kind from audit_events where kind = 'users_imported'");

@@ -3,11 +3,13 @@ use super::{Failure, each_minute};
 use crate::import::{Entry, Fate, Problem, Progress, Reason};
 use crate::names::Email;
 use hallpass_crypto::digest::sha256;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -27,17 +29,45 @@ struct Lines {
 impl Lines {
     /// Makes the file, or goes on after what belongs to the parts that are stored.
     fn open(path: &Path, kept: i64, resume: bool) -> Result<Self, Failure> {
-        let problem = |error: io::Error| Failure(format!("cannot write {}: {error}", path.display()));
+        let shown = path.display();
+        let problem = |error: io::Error| {
+            if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+                return Failure(format!("cannot write {shown}: it is a link; name the file itself"));
+            }
+            Failure(format!("cannot write {shown}: {error}"))
+        };
+        let taken = || {
+            Failure(format!(
+                "cannot write {shown}: it is there already, and nothing in it is known to be of this import; remove it, or name \
+                 another file"
+            ))
+        };
+        let other = || {
+            Failure(format!(
+                "{shown} is not the file of the interrupted import: it is shorter or missing; give that one, or none"
+            ))
+        };
         let kept = u64::try_from(kept).unwrap_or(0);
         let mut options = OpenOptions::new();
-        options.write(true).mode(0o600).create_new(!resume).create(resume);
-        let file = options.open(path).map_err(problem)?;
-        let length = file.metadata().map_err(problem)?.len();
-        if length < kept {
-            return Err(Failure(format!(
-                "{} is not the file of the interrupted import: it is shorter; give that one, or none",
-                path.display()
-            )));
+        // A link could lead to a file of somebody else, and a pipe could wait for ever.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        options.write(true).mode(0o600).custom_flags(flags);
+        let made = if kept == 0 { options.clone().create_new(true).open(path) } else { options.open(path) };
+        let file = match made {
+            // An interrupted import that had nothing to tell has left an empty file.
+            Err(error) if resume && error.kind() == ErrorKind::AlreadyExists => {
+                options.open(path).map_err(problem)?
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken()),
+            Err(error) if kept > 0 && error.kind() == ErrorKind::NotFound => return Err(other()),
+            made => made.map_err(problem)?,
+        };
+        let about = file.metadata().map_err(problem)?;
+        if !about.is_file() || (kept == 0 && about.len() > 0) {
+            return Err(taken());
+        }
+        if about.len() < kept {
+            return Err(other());
         }
         file.set_len(kept).map_err(problem)?;
         Ok(Self { file, kept, written: kept })
@@ -145,6 +175,10 @@ fn name(kind: &str, text: &str) -> [u8; 8] {
     sha256(format!("{kind}/{text}").as_bytes()).first_chunk().copied().unwrap_or_default()
 }
 
+fn plural(count: i64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// The sums of a run.
 pub(super) struct Seen {
     pub(super) progress: Progress,
@@ -197,7 +231,9 @@ impl Seen {
         let did = if rehearsal { "Would import" } else { "Imported" };
         let rate = each_minute(imported - self.begun.imported, took);
         let mut lines = vec![format!(
-            "{did} {imported} accounts, refused {rejected} records ({}.{} s, {rate} a minute).",
+            "{did} {imported} account{}, refused {rejected} record{} ({}.{} s, {rate} a minute).",
+            plural(imported),
+            plural(rejected),
             took.as_secs(),
             took.subsec_millis() / 100
         )];

@@ -62,9 +62,9 @@ fn keycloak_realm_exports() {
     };
     let sha1 = password("pbkdf2", 4096, "c2FsdA==", "SwB5AbdlSJq+rUnZJvch0GWkKcE=");
     let argon2 = json!({ "type": "password",
-        "secretData": quoted(json!({ "value": "nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4=", "salt": "c29tZXNhbHQ=" })),
+        "secretData": quoted(json!({ "value": "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc=", "salt": "c29tZXNhbHQ=" })),
         "credentialData": quoted(json!({ "hashIterations": 2, "algorithm": "argon2", "additionalParameters":
-            { "hashLength": ["32"], "memory": ["256"], "type": ["id"], "version": ["1.3"], "parallelism": ["1"] } })) });
+            { "hashLength": ["32"], "memory": ["65536"], "type": ["id"], "version": ["1.3"], "parallelism": ["1"] } })) });
     let user = |name: &str, credentials: Value| {
         json!({ "id": "6f1c9a52-6d3b-4b7e-9a63-0d7a3f5c1e0a".replace('0', &name.len().to_string()), "createdTimestamp": 1_717_495_200_000_u64,
             "username": name, "enabled": true, "totp": false, "emailVerified": true, "firstName": "First", "lastName": "Last",

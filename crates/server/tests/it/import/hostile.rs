@@ -1,5 +1,6 @@
 //! Files that are broken, or made to do harm.
 use super::{BCRYPT, Here, PLAIN, opens, refused, sign_in};
+use hallpass::clock::{Clock, SystemClock};
 use hallpass::import::{Format, Records};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -46,6 +47,11 @@ fn hostile_values(secret: &str) -> Vec<(String, &'static str)> {
         (costly("$scrypt$ln=30,r=8,p=1$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "costly_hash"),
         (costly("$pbkdf2-sha256$i=4000000000$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "costly_hash"),
         (costly("$argon2id$v=19$m=4000000,t=9,p=1$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "costly_hash"),
+        (costly("$scrypt$ln=1,r=4096,p=1000$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "costly_hash"),
+        (costly("$argon2id$v=19$m=262145,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "costly_hash"),
+        (costly("scrypt:1:65536:1$salt$00112233445566778899aabbccddeeff"), "costly_hash"),
+        (costly("$pbkdf2-sha256$i=999$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "weak_hash"),
+        (costly("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHRzb21lc2FsdA"), "weak_hash"),
         (costly(secret), "unsupported_hash"),
         (costly("$2b$broken"), "bad_hash"),
         (json!({ "email": "u@example.com", "username": "a b" }).to_string(), "invalid_username"),
@@ -147,6 +153,40 @@ fn an_id_is_kept_and_never_taken_from_somebody() {
     here.import(&["rows.jsonl", "--format", "supabase", "--ids", "ids.jsonl"]);
     let ids = here.lines("ids.jsonl");
     assert!(ids[0]["sourceId"] == id && ids[0]["id"] != id, "{ids:?}");
+}
+
+#[test]
+fn instants_of_factors_lie_between_1970_and_now() {
+    let here = Here::new();
+    let key = r#"{"type_":"ES256","key":{"EC_EC2":{"curve":"SECP256R1","x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY","y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}}}"#;
+    let passkey = |id: &str, at: i64| {
+        json!({
+            "credentialId": id, "publicKey": key, "signCount": 0, "flags": 0, "transports": "", "name": id,
+            "createdAt": at, "lastUsedAt": at, "suspectAt": at,
+        })
+    };
+    let known = 1_700_000_000_000_000;
+    let passkeys = [passkey("aaaa", i64::MIN), passkey("bbbb", known), passkey("cccc", i64::MAX)];
+    here.write_lines(
+        "users.jsonl",
+        &[json!({
+            "email": "a@example.com", "id": "0198c0de-0000-7000-8000-00000000abcd", "emailVerified": true,
+            "totp": { "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "createdAt": "1900-01-01T00:00:00Z" },
+            "passkeys": passkeys,
+        })],
+    );
+    let begun = SystemClock::default().now().micros();
+    assert_eq!(here.import(&["users.jsonl"])["imported"], 1);
+    let now = begun..=SystemClock::default().now().micros();
+    for sql in [
+        "select created_at || '' from passkeys order by name",
+        "select last_used_at || '' from passkeys order by name",
+        "select suspect_at || '' from passkeys order by name",
+    ] {
+        let stored: Vec<i64> = here.texts(sql).iter().map(|at| at.parse().unwrap()).collect();
+        assert!(stored[..2] == [0, known] && now.contains(&stored[2]), "{sql}: {stored:?}");
+    }
+    assert_eq!(here.texts("select created_at || '' from totp_secrets"), ["0"]);
 }
 
 #[test]

@@ -153,3 +153,50 @@ fn reports_are_private_and_never_written_over_something_else() {
     let mode = std::fs::metadata(here.path("report.jsonl")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
 }
+
+#[test]
+fn going_on_writes_over_nothing_of_which_no_import_is_known() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let here = Here::new();
+    here.write_lines("users.jsonl", &[json!({ "email": "nobody" })]);
+    here.write("mine.txt", "precious");
+    here.write("empty.txt", "");
+    for (link, target) in [("link", "mine.txt"), ("link-to-empty", "empty.txt"), ("link-to-none", "none.txt")]
+    {
+        symlink(here.path(target), here.path(link)).unwrap();
+    }
+    for option in ["--report", "--ids"] {
+        let import = |name: &str| here.run(&["import", "users.jsonl", "--resume", option, name]);
+        import("mine.txt").fails_with("remove it, or name another file");
+        for link in ["link", "link-to-empty", "link-to-none"] {
+            import(link).fails_with("it is a link; name the file itself");
+        }
+        import(".").fails_with("cannot write .");
+    }
+    assert_eq!(std::fs::read_to_string(here.path("mine.txt")).unwrap(), "precious");
+    assert!(!here.path("none.txt").exists());
+    // What an import leaves that was interrupted before it had anything to tell.
+    here.import(&["users.jsonl", "--resume", "--ids", "empty.txt", "--report", "new.jsonl"]);
+    assert_eq!(refused(&here.lines("new.jsonl")), [(1, "invalid_email")]);
+    let mode = std::fs::metadata(here.path("new.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn going_on_asks_for_the_files_of_the_interrupted_import() {
+    let here = Here::new();
+    here.write_lines("users.jsonl", &[json!({ "email": "nobody" })]);
+    here.import(&["users.jsonl", "--report", "report.jsonl"]);
+    // As if it had been stopped before its end was written down.
+    here.change("update imports set finished_at = null");
+    let resume = |name: &str| here.run(&["import", "users.jsonl", "--resume", "--report", name]);
+    resume("missing.jsonl").fails_with("give that one, or none");
+    assert!(!here.path("missing.jsonl").exists());
+    here.write("short.jsonl", "x");
+    resume("short.jsonl").fails_with("give that one, or none");
+    assert_eq!(std::fs::read_to_string(here.path("short.jsonl")).unwrap(), "x");
+    std::os::unix::fs::symlink(here.path("report.jsonl"), here.path("link")).unwrap();
+    resume("link").fails_with("it is a link");
+    here.import(&["users.jsonl", "--resume", "--report", "report.jsonl"]);
+    assert_eq!(refused(&here.lines("report.jsonl")), [(1, "invalid_email")]);
+}
