@@ -11,7 +11,9 @@ create table erasures (
     user_id text primary key,
     -- keyed hashes of the addresses that the person had, separated by one space
     identifiers text not null,
-    due_at bigint not null
+    due_at bigint not null,
+    -- over the others, under the key of the audit log: nobody else has anything erased
+    mac bytea not null
 );
 create index erasures_by_time on erasures (due_at);
 

@@ -48,6 +48,7 @@ pub struct Event<'a> {
     user: Option<UserId>,
     session: Option<SessionId>,
     identifier: Option<&'a str>,
+    identifier_hash: Option<String>,
     detail: Option<Value>,
     impersonal: bool,
 }
@@ -55,7 +56,16 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// An event of a caller.
     pub fn new(kind: Kind, client: &'a Client) -> Self {
-        Self { kind, client, user: None, session: None, identifier: None, detail: None, impersonal: false }
+        Self {
+            kind,
+            client,
+            user: None,
+            session: None,
+            identifier: None,
+            identifier_hash: None,
+            detail: None,
+            impersonal: false,
+        }
     }
 
     /// Whom it is about.
@@ -76,6 +86,13 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn identifier(mut self, identifier: &'a str) -> Self {
         self.identifier = Some(identifier);
+        self
+    }
+
+    /// The same where only the keyed hash is known, in hexadecimal digits.
+    #[must_use]
+    pub fn identifier_hash(mut self, hash: &str) -> Self {
+        self.identifier_hash = Some(hash.to_owned());
         self
     }
 
@@ -101,8 +118,8 @@ pub fn record(app: &App, tx: &mut Tx, event: Event<'_>, now: Timestamp) {
         let (user, session) = (event.user, event.session.filter(|_| told::is_about_session(what)));
         events::note(app, tx, events::Event { what, user, session, reason: None }, now);
     }
-    let identifier =
-        event.identifier.map(|text| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes())));
+    let hashed = |text: &str| HEXLOWER.encode(&app.secrets.identifiers.mac(text.as_bytes()));
+    let identifier = event.identifier.map(hashed).or_else(|| event.identifier_hash.clone());
     let user = event.user.map(|id| id.to_string());
     let chain = chain::of(user.as_deref(), identifier.as_deref());
     let row = stored(app, chain, event, user, identifier, now);
@@ -178,8 +195,15 @@ pub async fn note_ends(app: &App, noted: Option<Anchor>) -> Result<Option<Anchor
     Ok(anchor)
 }
 
+/// Whether the end of a chain is under our key, or a former one of ours.
+fn is_signed(app: &Inner, chain: &str, end: &store::End) -> bool {
+    end.head.as_deref().zip(end.mac.as_deref()).is_some_and(|(head, mac)| {
+        app.secrets.audit.verify_mac(&chain::head_message(chain, end.seq, head), mac)
+    })
+}
+
 /// Signs the ends that are under a former secret key with the present one, so that the former can leave the settings: a chain
-/// in which nothing happens would stay under it. An end under neither is left for the check to find.
+/// in which nothing happens would stay under it. An end under neither is left for the check to find. The same for erasures that wait.
 pub async fn sign_ends_anew(app: &App) -> Result<()> {
     for (chain, end) in store::ends(&mut &app.db).await? {
         let (Some(head), Some(former)) = (&end.head, &end.mac) else { continue };
@@ -189,7 +213,7 @@ pub async fn sign_ends_anew(app: &App) -> Result<()> {
             store::sign(&mut &app.db, &chain, &end, &mac).await?;
         }
     }
-    Ok(())
+    erase::sign_anew(app).await
 }
 
 /// The event of a finished check. It notes what was seen, as [`note_ends`] does.

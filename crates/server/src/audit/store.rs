@@ -68,13 +68,6 @@ pub(super) struct End {
     pub(super) cut: Option<(i64, Vec<u8>)>,
 }
 
-/// An old link.
-pub(super) struct OldLink {
-    pub(super) seq: i64,
-    pub(super) at: Timestamp,
-    pub(super) hash: Option<Vec<u8>>,
-}
-
 /// Counts of rows that no chain leads to.
 pub(super) struct Strays {
     pub(super) unchained: i64,
@@ -266,7 +259,7 @@ pub(super) async fn of_user(
     rows.into_iter().map(view).collect()
 }
 
-fn stored(mut row: Row) -> Result<StoredEvent, DbError> {
+pub(super) fn stored(mut row: Row) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent {
         chain: row.text()?,
         seq: row.int()?,
@@ -303,17 +296,17 @@ fn view(mut row: Row) -> Result<EventView, DbError> {
     })
 }
 
-/// The first links of what is left of a chain.
-pub(super) async fn oldest(
+/// Number of the last event of a kind in a chain, up to a number.
+pub(super) async fn last_of(
     db: &mut impl Statements,
     chain: &str,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<OldLink>, DbError> {
-    let sql = "select seq, at, hash from audit_events where chain = $1 and seq > $2 order by seq limit $3";
-    let rows = db.query(sql, &[chain.into(), after.into(), limit.into()]).await?;
-    let old = |mut row: Row| Ok(OldLink { seq: row.int()?, at: row.time()?, hash: row.maybe_bytes()? });
-    rows.into_iter().map(old).collect()
+    kind: &str,
+    until: i64,
+) -> Result<Option<i64>, DbError> {
+    let sql =
+        "select seq from audit_events where chain = $1 and kind = $2 and seq <= $3 order by seq desc limit 1";
+    let row = db.query_opt(sql, &[chain.into(), kind.into(), until.into()]).await?;
+    row.map(|mut row| row.int()).transpose()
 }
 
 pub(super) async fn remove_until(db: &mut impl Statements, chain: &str, seq: i64) -> Result<(), DbError> {

@@ -1,9 +1,9 @@
 //! Whether the log is what was written: every link of every chain, their ends, and what was noted of them, in the chain
 //! `main` and elsewhere. Needs as much memory for a long log as for a short one.
 use super::anchor::{Anchor, Comparison};
-use super::chain::{self, MAIN, hash, head_message, personal_hash};
+use super::chain::{self, MAIN, hash, personal_hash};
 use super::erase::names;
-use super::{Kind, StoredEvent, store};
+use super::{Kind, StoredEvent, is_signed, store};
 use crate::app::App;
 use crate::error::Result;
 use hallpass_crypto::digest::equal;
@@ -117,8 +117,8 @@ struct Walk<'e> {
     compared: Comparison,
     /// What the last event about a removal says, in the chain `main`.
     pruned: Option<Anchor>,
-    /// The last event about an erasure that was looked up: its number, and what it says.
-    erasure: Option<(i64, Option<String>)>,
+    /// The last event about an erasure that was looked up: its number, and the event.
+    erasure: Option<(i64, Option<StoredEvent>)>,
 }
 
 impl Walk<'_> {
@@ -180,10 +180,13 @@ impl Walk<'_> {
         if self.erasure.as_ref().is_none_or(|(known, _)| *known != by) {
             let told = store::links(&mut &app.db, chain, by - 1, 1).await?.pop();
             let told = told.filter(|told| told.seq == by && told.kind == Kind::PersonalDataErased.name());
-            self.erasure = Some((by, told.and_then(|told| told.detail)));
+            self.erasure = Some((by, told));
         }
-        let told = self.erasure.as_ref().and_then(|(_, detail)| detail.as_deref());
-        let rightly = by > seq && names(told, seq) && event.is_blank();
+        let told = self.erasure.as_ref().and_then(|(_, told)| told.as_ref());
+        // About the same user: or else an event could be given to a deleted account for as long as its erasure takes.
+        let rightly = by > seq
+            && told.is_some_and(|told| names(told.detail.as_deref(), seq) && told.user == event.user)
+            && event.is_blank();
         if rightly {
             report.erased += 1;
         } else {
@@ -212,11 +215,7 @@ fn is(last: &[u8], head: Option<&[u8]>) -> bool {
 
 /// The end is under our key.
 fn check_end(app: &App, chain: &str, end: &End, report: &mut Report) {
-    let Some(head) = &end.head else {
-        return;
-    };
-    let message = head_message(chain, end.seq, head);
-    if !end.mac.as_ref().is_some_and(|mac| app.secrets.audit.verify_mac(&message, mac)) {
+    if end.head.is_some() && !is_signed(app, chain, end) {
         report.find(format!(
             "the end of the chain {chain} is not under this server's secret key: somebody else wrote it, or the former key is \
              missing in keys.previous_secret_keys"

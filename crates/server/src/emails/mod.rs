@@ -116,6 +116,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, found.user).await?;
     codes::take(&mut tx, &found, now).await?;
+    let former = reload(&mut tx, found.user).await?;
     if !users::change_email(app, &mut tx, found.user, &old, now).await? {
         return Err(invalid());
     }
@@ -141,6 +142,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, minutes }, now).await?;
     let event = Event::new(Kind::EmailChangeUndone, client)
         .user(found.user)
+        .identifier(&former.email_normalised)
         .detail(json!({ "revoked": revoked, "passkeysSuspected": suspected }));
     audit::record(app, &mut tx, event, now);
     mail::commit(app, tx).await

@@ -325,7 +325,7 @@ pub(super) async fn wrong(
     let event = Event::new(Kind::SecondFactorFailed, client);
     let event = match (login, attempt.identifier_hash.as_deref()) {
         (Some(login), _) => event.user(login.user.id),
-        (None, Some(hash)) => event.identifier(hash),
+        (None, Some(hash)) => event.identifier_hash(hash),
         (None, None) => event,
     };
     let detail = json!({ "needs": attempt.needs.name(), "try": attempt.failed_tries });

@@ -63,7 +63,7 @@ pub(in crate::admin) async fn change(
     let event = Event::new(Kind::ProfileChanged, by.client).user(id);
     audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
     if let Some((_, verified)) = moved {
-        let event = Event::new(Kind::EmailChanged, by.client).user(id);
+        let event = Event::new(Kind::EmailChanged, by.client).user(id).identifier(&former.email_normalised);
         audit::record(app, &mut tx, event.detail(json!({ "by": by.name(), "verified": verified })), now);
     }
     mail::commit(app, tx).await?;

@@ -192,3 +192,124 @@ async fn an_erased_event_is_still_a_link_and_cannot_be_filled_anew() {
         assert!(!report(&server).await.findings.is_empty(), "{case}");
     }
 }
+
+const PERSONAL: &str = "select count(*) from audit_events where ip is not null";
+
+async fn id_of(client: &mut Client) -> String {
+    client.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_erasure_that_somebody_else_wrote_erases_nothing() {
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in(ANN).await;
+    let mut bob = server.signed_in(BOB).await;
+    let (ann_id, bob_id) = (id_of(&mut ann).await, id_of(&mut bob).await);
+    fresh(&mut ann).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    let before = count(&server, PERSONAL).await;
+    assert!(before > 2);
+    // Anew, and of a rightful one.
+    let write = "insert into erasures (user_id, identifiers, due_at, mac) values ($1, 'x', 0, $2)";
+    tamper(&server, write, &[(&bob_id).into(), [7_u8; 32].as_slice().into()]).await;
+    purge(&server).await;
+    assert_eq!(count(&server, "select count(*) from erasures").await, 1, "the rightful one still waits");
+    let change = "update erasures set user_id = $1 where user_id = $2";
+    tamper(&server, change, &[(&bob_id).into(), (&ann_id).into()]).await;
+    server.advance(Duration::from_secs(601));
+    purge(&server).await;
+    assert_eq!(count(&server, "select count(*) from erasures").await, 0);
+    assert_eq!(count(&server, PERSONAL).await, before);
+    assert_eq!(report(&server).await.findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_forged_erasure_does_not_stand_in_the_way_of_the_rightful_one() {
+    let server = TestApp::start_with(|config| config.retention.deleted_accounts = DAY * 30).await;
+    let mut ann = a_life(&server).await;
+    let id = id_of(&mut ann).await;
+    let write = "insert into erasures (user_id, identifiers, due_at, mac) values ($1, 'x', $2, $3)";
+    tamper(&server, write, &[(&id).into(), i64::MAX.into(), [7_u8; 32].as_slice().into()]).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    server.advance(DAY * 31);
+    purge(&server).await;
+    assert_eq!(traces(&server), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn somebody_who_is_there_again_under_the_same_id_keeps_the_log() {
+    let server = TestApp::start_with(|config| config.retention.deleted_accounts = DAY * 30).await;
+    server.signed_in(BOB).await;
+    let mut ann = a_life(&server).await;
+    let id = id_of(&mut ann).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    let before = count(&server, PERSONAL).await;
+    // As an import does.
+    let restore = "insert into users (id, email, email_normalised, roles, created_at, updated_at)
+        select $1, 'ann', 'ann', roles, created_at, updated_at from users";
+    tamper(&server, restore, &[(&id).into()]).await;
+    server.advance(DAY * 31);
+    purge(&server).await;
+    assert_eq!(count(&server, PERSONAL).await, before);
+    assert_eq!(count(&server, "select count(*) from erasures").await, 0);
+}
+
+#[tokio::test]
+async fn events_that_are_given_to_a_deleted_account_are_not_erased_or_the_check_finds_it() {
+    // Whose identifier was changed: not erased.
+    let server = TestApp::start().await;
+    for email in ["eve@example.com", ANN] {
+        server
+            .client()
+            .at(ADDRESS)
+            .post("/api/v1/login", json!({ "email": email, "password": PASSWORD }))
+            .await;
+    }
+    let mut ann = server.signed_in(ANN).await;
+    // One of the two is about the address of the account, so both are then.
+    let hashes = (all(&server).await.into_iter()).filter(|event| event.kind == "login_failed");
+    let hashes: Vec<String> = hashes.filter_map(|event| event.identifier_hash).collect();
+    assert_eq!(hashes.len(), 2);
+    let change = "update audit_events set identifier_hash = $1 where identifier_hash = $2";
+    tamper(&server, change, &[(&hashes[1]).into(), (&hashes[0]).into()]).await;
+    fresh(&mut ann).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    server.advance(Duration::from_secs(601));
+    purge(&server).await;
+    assert_eq!(count(&server, "select count(*) from audit_events where ip = '203.0.113.77'").await, 1);
+    assert!(report(&server).await.findings.iter().any(|one| one.contains("were changed")));
+    // Whose user was changed, for as long as it takes: the erasure is not about that user.
+    let server = TestApp::start().await;
+    let mut ann = server.signed_in(ANN).await;
+    let mut bob = server.signed_in(BOB).await;
+    let (ann_id, bob_id) = (id_of(&mut ann).await, id_of(&mut bob).await);
+    let event = bob.get("/api/v1/events").await.json["events"][0]["id"].as_str().unwrap().to_owned();
+    fresh(&mut ann).await;
+    let give = "update audit_events set user_id = $1 where id = $2";
+    tamper(&server, give, &[(&ann_id).into(), (&event).into()]).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    tamper(&server, give, &[(&bob_id).into(), (&event).into()]).await;
+    let found = report(&server).await.findings;
+    assert!(found.iter().any(|one| one.contains(&event)), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_erasure_that_waits_outlives_a_change_of_the_secret_key() {
+    let server = TestApp::start_with(|config| config.retention.deleted_accounts = DAY * 30).await;
+    let mut ann = a_life(&server).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    let former = server.secret_key();
+    let server = server
+        .restart_with(|config| {
+            config.keys.previous_secret_keys = vec![hallpass::config::Secret::new(former.trim())];
+            config.keys.secret_key =
+                Some(hallpass::config::Secret::new("another-root-secret-of-enough-bytes-77"));
+        })
+        .await;
+    // Signed anew by the start: the former key may leave.
+    let server = server.restart_with(|config| config.keys.previous_secret_keys = Vec::new()).await;
+    server.advance(DAY * 31);
+    purge(&server).await;
+    assert_eq!(traces(&server), Vec::<&str>::new());
+    assert_eq!(report(&server).await.findings, Vec::<String>::new());
+}

@@ -2,6 +2,7 @@
 use super::{ANN, BOB, DAY, all, count, purge, report, tamper};
 use crate::support::TestApp;
 use hallpass::audit::{self, Anchor};
+use hallpass::db::Statements;
 use serde_json::json;
 use std::time::Duration;
 
@@ -162,4 +163,111 @@ async fn a_check_that_runs_while_old_events_are_removed_finds_nothing_wrong() {
     }
     run.await.unwrap().unwrap();
     assert_eq!(report(&server).await.findings, Vec::<String>::new());
+}
+
+/// A chain with several events, none of them old.
+async fn busy_chain(server: &TestApp) -> String {
+    let events = all(server).await;
+    let of = |chain: &String| events.iter().filter(|event| event.chain == *chain).count();
+    let chains = events.iter().map(|event| &event.chain).filter(|chain| *chain != "main");
+    chains.max_by_key(|chain| of(chain)).unwrap().clone()
+}
+
+#[tokio::test]
+async fn young_events_that_somebody_dates_back_are_not_removed_and_the_check_finds_them() {
+    let server = with_old_and_new().await;
+    purge(&server).await;
+    let chain = busy_chain(&server).await;
+    let before = all(&server).await.len();
+    tamper(&server, "update audit_events set at = 0 where chain = $1", &[(&chain).into()]).await;
+    purge(&server).await;
+    assert_eq!(all(&server).await.len(), before, "nothing was deleted");
+    assert!(report(&server).await.findings.iter().any(|one| one.contains("was changed")));
+}
+
+#[tokio::test]
+async fn the_events_before_one_that_was_dated_back_go_when_they_are_old_and_it_stays() {
+    let server = with_old_and_new().await;
+    let chain = busy_chain(&server).await;
+    let sql = "update audit_events set at = 0 where chain = $1 and seq = (select max(seq) from audit_events e where e.chain = $1)";
+    tamper(&server, sql, &[(&chain).into()]).await;
+    purge(&server).await;
+    assert!(report(&server).await.removed > 8);
+    assert!(all(&server).await.iter().any(|event| event.chain == chain && event.at.micros() == 0));
+    assert!(!report(&server).await.findings.is_empty());
+}
+
+/// The events but for those of the removal of other rows.
+async fn log(server: &TestApp) -> usize {
+    all(server).await.iter().filter(|event| event.kind != "expired_removed").count()
+}
+
+/// Cuts the first link of what is left of a chain off, as a removal does, but for the event.
+async fn cut_by_hand(server: &TestApp, chain: &str) {
+    let cut = "update audit_chains set (cut_seq, cut_head) = (select e.seq, e.hash from audit_events e where e.chain = $1
+        order by e.seq limit 1) where chain = $1";
+    tamper(server, cut, &[chain.into()]).await;
+    let remove = "delete from audit_events where chain = $1 and seq <= (select cut_seq from audit_chains where chain = $1)";
+    tamper(server, remove, &[chain.into()]).await;
+}
+
+#[tokio::test]
+async fn a_rightful_removal_does_not_make_somebody_elses_cut_a_rightful_one() {
+    for first in [true, false] {
+        let server = with_old_and_new().await;
+        if !first {
+            purge(&server).await;
+        }
+        let chain = busy_chain(&server).await;
+        cut_by_hand(&server, &chain).await;
+        server.advance(DAY * 32);
+        server.sign_in(BOB).await;
+        let before = log(&server).await;
+        purge(&server).await;
+        let found = report(&server).await.findings;
+        assert!(found.iter().any(|one| one.contains("the beginnings of chains were removed")), "{found:?}");
+        assert_eq!(log(&server).await, before, "nothing is removed as long as it is so");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_removal_that_somebody_wrote_or_changed_is_none() {
+    // Changed for as long as it takes, and one after the end of the chain; each says what the forged cut is.
+    for step in [
+        "update audit_events set detail = $1 where kind = 'audit_pruned'",
+        "insert into audit_events (id, at, kind, result, detail, chain, seq) values ('f0000000-0000-7000-8000-000000000000',
+            9000000000000000, 'audit_pruned', 'success', $1, 'main', 1000000)",
+    ] {
+        let server = with_old_and_new().await;
+        purge(&server).await;
+        let chain = busy_chain(&server).await;
+        cut_by_hand(&server, &chain).await;
+        let detail = json!({ "events": 1, "cut": cuts(&server).await }).to_string();
+        tamper(&server, step, &[(&detail).into()]).await;
+        server.advance(DAY * 32);
+        let before = log(&server).await;
+        purge(&server).await;
+        assert_eq!(log(&server).await, before, "{step}");
+    }
+}
+
+/// The present cuts in the form in which an event tells them, which everybody can compute.
+async fn cuts(server: &TestApp) -> String {
+    let sql = "select chain, cut_seq, cut_head from audit_chains where cut_seq is not null order by chain";
+    let mut framed = Vec::new();
+    let mut frame = |field: &[u8]| {
+        framed.extend((field.len() as u64).to_be_bytes());
+        framed.extend(field);
+    };
+    frame(b"hallpass/audit/anchor/v1");
+    let mut ends = Vec::new();
+    for mut row in (&mut &server.app.db).query(sql, &[]).await.unwrap() {
+        let (chain, seq, head) = (row.text().unwrap(), row.int().unwrap(), row.bytes().unwrap());
+        frame(chain.as_bytes());
+        frame(&seq.to_be_bytes());
+        frame(&head);
+        ends.push(format!("{chain}:{seq}"));
+    }
+    let digest = data_encoding::HEXLOWER.encode(&hallpass_crypto::digest::sha256(&framed));
+    format!("{} {digest}", ends.join(","))
 }
