@@ -313,3 +313,15 @@ async fn an_erasure_that_waits_outlives_a_change_of_the_secret_key() {
     assert_eq!(traces(&server), Vec::<&str>::new());
     assert_eq!(report(&server).await.findings, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_wrong_code_for_an_address_that_was_nobodys_is_erased_too() {
+    let server = TestApp::start_with(|config| config.login.passwordless = true).await;
+    let mut early = client(&server);
+    early.post("/api/v1/login/email", json!({ "email": ANN, "tokenDelivery": "body" })).await;
+    assert_eq!(early.post("/api/v1/verify", json!({ "otp": "000000" })).await.code(), "invalid_code");
+    assert!(all(&server).await.iter().any(|event| event.kind == "second_factor_failed"));
+    let mut ann = server.signed_in(ANN).await;
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    assert_eq!(count(&server, "select count(*) from audit_events where ip = '203.0.113.77'").await, 0);
+}
