@@ -19,7 +19,7 @@ pub const PERMISSIONS: [(&str, &str); 14] = [
     (ServiceKeysWrite::PERMISSION, "Make and end keys of other services"),
     (SettingsRead::PERMISSION, "See the settings in effect, without secrets"),
     (StatisticsRead::PERMISSION, "See how many accounts, sessions and events there were"),
-    (UsersDelete::PERMISSION, "Delete accounts"),
+    (UsersDelete::PERMISSION, "Remove accounts for good"),
     (UsersImpersonate::PERMISSION, "Act as somebody for a while, to see what they see"),
     (UsersRead::PERMISSION, "Find users, see them, their sessions and their events"),
     (UsersRoles::PERMISSION, "Give roles to users and take them, within what one holds"),

@@ -84,10 +84,7 @@ pub struct RoleRequest {
 impl FromFields for RoleRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let description = fields.optional_text("description", 200);
-        let permissions = fields.optional_names("permissions", MAX_PERMISSIONS, permission::MAX);
-        if permissions.is_none() && !fields.has_problems() {
-            fields.problem("permissions", "required", "Send permissions.");
-        }
+        let permissions = fields.names("permissions", MAX_PERMISSIONS, permission::MAX);
         Some(Self { description, permissions: permissions? })
     }
 }

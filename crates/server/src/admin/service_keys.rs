@@ -58,16 +58,8 @@ pub struct ServiceKeyRequest {
 impl FromFields for ServiceKeyRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let name = fields.text("name", 200);
-        let names = fields.optional_names("scopes", Scope::ALL.len(), 100);
-        let scopes = match &names {
-            Some(names) => scopes(fields, names),
-            None => {
-                if !fields.has("scopes") {
-                    fields.problem("scopes", "required", "Send scopes.");
-                }
-                None
-            }
-        };
+        let names = fields.names("scopes", Scope::ALL.len(), 100);
+        let scopes = names.and_then(|names| scopes(fields, &names));
         let expires_in = fields.optional_number("expiresIn", 1, MOST_LIFE.as_secs()).map(Duration::from_secs);
         let request = Self { name: name?, scopes: scopes?, expires_in };
         (!fields.has_problems()).then_some(request)

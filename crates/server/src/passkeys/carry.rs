@@ -86,7 +86,7 @@ pub async fn taken(tx: &mut Tx, credential_id: &[u8]) -> Result<bool> {
 pub async fn import(app: &Inner, tx: &mut Tx, passkeys: &[(UserId, &Passkey)], now: Timestamp) -> Result<()> {
     for (user, passkey) in passkeys {
         let row = Passkey { id: RowId(app.new_id(now)), user: *user, ..(*passkey).clone() };
-        if !store::import(tx, &row).await? {
+        if !store::insert(tx, &row).await? {
             return Err(Error::internal(std::io::Error::other("a passkey was enrolled meanwhile")));
         }
     }

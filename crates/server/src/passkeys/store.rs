@@ -40,25 +40,6 @@ pub(super) async fn by_credential(db: &mut impl Statements, credential_id: &[u8]
 pub(super) async fn insert(db: &mut impl Statements, new: &Passkey) -> Result<bool> {
     let sql =
         "insert into passkeys (id, user_id, credential_id, public_key, sign_count, flags, transports, name,
-         created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing";
-    let params = [
-        new.id.into(),
-        new.user.into(),
-        (&new.credential_id).into(),
-        (&new.public_key).into(),
-        i64::from(new.sign_count).into(),
-        new.flags.into(),
-        (&new.transports).into(),
-        (&new.name).into(),
-        new.created_at.into(),
-    ];
-    Ok(db.execute(sql, &params).await? == 1)
-}
-
-/// As [`insert`], for one that was used elsewhere.
-pub(super) async fn import(db: &mut impl Statements, new: &Passkey) -> Result<bool> {
-    let sql =
-        "insert into passkeys (id, user_id, credential_id, public_key, sign_count, flags, transports, name,
          created_at, last_used_at, suspect_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict do nothing";
     let params = [

@@ -251,6 +251,11 @@ impl Fields {
         fits
     }
 
+    /// A required list of at most `most` names, each a string of at most `max` characters.
+    pub fn names(&mut self, field: &str, most: usize, max: usize) -> Option<Vec<String>> {
+        if self.is_absent(field) { self.missing(field) } else { self.optional_names(field, most, max) }
+    }
+
     /// An optional list of at most `most` names, each a string of at most `max` characters.
     pub fn optional_names(&mut self, field: &str, most: usize, max: usize) -> Option<Vec<String>> {
         if self.is_absent(field) {

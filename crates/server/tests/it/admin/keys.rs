@@ -69,6 +69,7 @@ async fn bad_service_keys_are_refused_with_every_problem() {
     let mut boss = boss(&server).await;
     for (body, problems) in [
         (json!({}), &["name: required", "scopes: required"][..]),
+        (json!({ "name": "a", "scopes": null }), &["scopes: required"]),
         (json!({ "name": "a", "scopes": [] }), &["scopes: required"]),
         (json!({ "name": "a", "scopes": ["everything"] }), &["scopes: invalid_value"]),
         (json!({ "name": "a", "scopes": "introspect" }), &["scopes: wrong_type"]),

@@ -121,6 +121,14 @@ async fn bad_roles_are_refused_with_every_problem() {
             "{name} {permissions}"
         );
     }
+    let body = json!({ "permissions": null, "description": 7 });
+    let mut client = boss.clone().with_header("if-none-match", "*");
+    let answer = client.send(Method::PUT, "/api/v1/admin/roles/editor", Some(body)).await;
+    assert_eq!(
+        answer.problems(),
+        ["description: wrong_type", "permissions: required"],
+        "each of them is told"
+    );
     for tag in ["7", "\"zz\"", "\"ffffffffffffffffff\"", "W/\"1\"", ""] {
         assert_eq!(put(&boss, "user", tag, json!([])).await.status, 412, "{tag}");
     }

@@ -178,11 +178,7 @@ pub struct UserRolesRequest {
 
 impl FromFields for UserRolesRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let roles = fields.optional_names("roles", MAX_PER_USER, ROLE_MAX);
-        if roles.is_none() && !fields.has_problems() {
-            fields.problem("roles", "required", "Send roles.");
-        }
-        Some(Self { roles: roles? })
+        Some(Self { roles: fields.names("roles", MAX_PER_USER, ROLE_MAX)? })
     }
 }
 
