@@ -1,7 +1,8 @@
 //! Roles hold permissions, users hold roles. What a role holds is defined here; who has it is written by `users`.
 //!
 //! Invariants: `admin` holds everything and cannot be changed; whoever gives permissions, in a role or with one, holds them
-//! all; a change of a role is announced as outdating everything that was read of anybody, so it counts at once on every node.
+//! all; whoever gives a role has it or holds everything, since services go by its name, whatever it holds here; a change of a role
+//! is announced as outdating everything that was read of anybody, so it counts at once on every node.
 mod catalogue;
 mod store;
 
@@ -134,6 +135,21 @@ impl Authority<'_> {
         }
         let text = format!("You cannot give what you do not hold yourself: {}.", missing.join(", "));
         Err(Error::new(Code::Forbidden).with_detail(text))
+    }
+
+    /// The same for a role, whose name opens doors whatever it holds.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`].
+    pub fn may_give_role(&self, role: &Role) -> Result<()> {
+        self.may_give(&role.permissions)?;
+        match self {
+            Self::Holder(_, grants) if !grants.can_give_role(&role.name) => {
+                let text = format!("You cannot give a role that you do not have yourself: {}.", role.name);
+                Err(Error::new(Code::Forbidden).with_detail(text))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -299,7 +315,7 @@ pub async fn check_given(tx: &mut Tx, by: Authority<'_>, names: &[String]) -> Re
         })?;
         // What everybody has is given to everybody.
         if name != USER {
-            by.may_give(&role.permissions)?;
+            by.may_give_role(&role)?;
         }
     }
     Ok(names)

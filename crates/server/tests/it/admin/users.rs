@@ -1,4 +1,5 @@
 //! People's accounts, in the hands of administrators.
+mod held;
 mod refused;
 mod search;
 

@@ -182,7 +182,7 @@ impl FromFields for UserRolesRequest {
     }
 }
 
-/// Gives somebody these roles and no others. Counts at once, in sessions that exist too. Nobody gives what they do not hold. Needs a fresh
+/// Gives somebody these roles and no others. Counts at once, in sessions that exist too. Nobody gives a role that they have not, unless they hold everything. Needs a fresh
 /// proof of identity.
 #[utoipa::path(put, path = "/api/v1/admin/users/{id}/roles", tag = "administration", security(("bearer" = ["hallpass:users:roles"])),
     params(("id" = String, Path, description = "Id of the user"), ("If-Match" = Option<String>, Header, description = "`ETag` of what was read, or *; required")),

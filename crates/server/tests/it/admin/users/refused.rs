@@ -60,6 +60,7 @@ async fn nobody_gives_a_role_that_holds_more_than_they_do_to_others_or_to_themse
             lesser.post("/api/v1/admin/users", json!({ "email": "x@example.com", "roles": ["admin"] }));
         assert_eq!(made.await.code(), "forbidden");
     }
+    server.give_roles(LESSER, &["for-lesser", "deleter"]).await;
     let given = put_roles(&lesser, &of(&server, ANN).await, "*", json!(["deleter"])).await;
     assert_eq!(given.status, 200, "{}", given.text);
     let mut writer = server.signed_in_holding("writer@example.com", &ALL[..2]).await;
