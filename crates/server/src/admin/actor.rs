@@ -160,11 +160,11 @@ impl Deed<'_> {
     ///
     /// # Errors
     /// [`Code::Outdated`].
-    pub(super) fn expect(&self, read: Read) -> Result<()> {
+    pub(super) fn expect(&self, read: &Read) -> Result<()> {
         match read {
             Read::Anything => Ok(()),
-            Read::Version(Some(at)) if at == self.user.updated_at => Ok(()),
-            Read::Version(_) | Read::Nothing => Err(Error::new(Code::Outdated)),
+            Read::Versions(read) if read.contains(&Some(self.user.updated_at)) => Ok(()),
+            Read::Versions(_) | Read::Nothing => Err(Error::new(Code::Outdated)),
         }
     }
 

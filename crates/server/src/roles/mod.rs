@@ -200,7 +200,7 @@ fn built_in(name: &str) -> Role {
 }
 
 /// What must hold of the role before it is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
     Anything,
@@ -208,8 +208,8 @@ pub enum Expected {
     Present,
     /// It does not exist.
     Absent,
-    /// It was changed last at this instant (`None`: never).
-    UnchangedSince(Option<Timestamp>),
+    /// It was changed last at one of these instants (`None`: never).
+    UnchangedSince(Vec<Option<Timestamp>>),
 }
 
 /// Defines a role or changes what it is. With the commit it counts at once for everybody who has it.
@@ -356,7 +356,7 @@ fn expect(former: Option<&Role>, expected: Expected) -> Result<()> {
     match (former, expected) {
         (_, Expected::Anything) | (None, Expected::Absent) | (Some(_), Expected::Present) => Ok(()),
         (Some(_), Expected::Absent) => Err(Error::new(Code::RoleExists)),
-        (Some(role), Expected::UnchangedSince(at)) if role.updated_at == at => Ok(()),
+        (Some(role), Expected::UnchangedSince(read)) if read.contains(&role.updated_at) => Ok(()),
         (None, Expected::Present) | (_, Expected::UnchangedSince(_)) => Err(Error::new(Code::Outdated)),
     }
 }

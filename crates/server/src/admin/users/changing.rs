@@ -34,7 +34,7 @@ pub(in crate::admin) async fn change(
     by: &Actor<'_>,
     id: UserId,
     change: &Change,
-    read: Read,
+    read: &Read,
 ) -> Result<User> {
     let mut deed = by.begin(app, id).await?;
     deed.expect(read)?;
@@ -126,7 +126,7 @@ pub(in crate::admin) async fn set_roles(
     by: &Actor<'_>,
     id: UserId,
     wanted: &[String],
-    read: Read,
+    read: &Read,
 ) -> Result<(User, bool)> {
     let deed = by.begin_with_own(app, id).await?;
     deed.expect(read)?;

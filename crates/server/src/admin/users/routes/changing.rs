@@ -165,7 +165,7 @@ async fn change_user(
     let profile = Profile { name: request.name, username: request.username };
     let email = request.email.map(|email| (email, request.email_verified.unwrap_or(false)));
     let by = Actor::administrator(&admin, &client);
-    let user = change(&app, &by, id, &Change { profile, email }, read).await?;
+    let user = change(&app, &by, id, &Change { profile, email }, &read).await?;
     tagged(&app, &user).await
 }
 
@@ -200,6 +200,6 @@ async fn put_user_roles(
 ) -> Result<Tagged> {
     let (id, read) = (id(&user)?, etag::read(&headers)?);
     let by = Actor::administrator(&admin, &client);
-    let (user, _) = set_roles(&app, &by, id, &request.roles, read).await?;
+    let (user, _) = set_roles(&app, &by, id, &request.roles, &read).await?;
     tagged(&app, &user).await
 }
