@@ -24,7 +24,7 @@ pub(in crate::admin) struct Change {
 }
 
 /// Changes name, username or address. The owner is told at the address that was proven so far, since the last two sign in; links and codes
-/// that went there open nothing any more.
+/// that went there open nothing any more. The present address in other letters stays as proven as it was.
 ///
 /// # Errors
 /// [`Code::NotFound`], [`Code::Outdated`], [`Code::EmailTaken`], [`Code::UsernameTaken`], [`Code::Forbidden`],
@@ -40,9 +40,19 @@ pub(in crate::admin) async fn change(
     deed.expect(read)?;
     let former = deed.user.clone();
     users::change_profile(app, &mut deed.tx, &former, &change.profile, deed.now).await?;
-    let moved = change.email.as_ref().filter(|(email, _)| email.typed != former.email);
+    let same = |email: &Email| email.normalised == former.email_normalised;
+    let answered_for = change.email.as_ref().filter(|(email, verified)| same(email) && *verified);
+    let respelt = change.email.as_ref().filter(|(email, _)| same(email) && email.typed != former.email);
+    if let Some((email, _)) = respelt {
+        users::set_email(app, &mut deed.tx, id, email, former.email_verified_at, deed.now).await?;
+    }
+    let proven = answered_for.is_some() && former.email_verified_at.is_none();
+    if proven {
+        users::verify_email(app, &mut deed.tx, id, deed.now).await?;
+    }
+    let moved = change.email.as_ref().filter(|(email, _)| !same(email));
     if let Some((email, verified)) = moved {
-        if !users::set_email(app, &mut deed.tx, id, email, *verified, deed.now).await? {
+        if !users::set_email(app, &mut deed.tx, id, email, verified.then_some(deed.now), deed.now).await? {
             return Err(Error::new(Code::EmailTaken));
         }
         codes::kill_all(&mut deed.tx, id).await?;
@@ -62,6 +72,10 @@ pub(in crate::admin) async fn change(
     }
     let event = Event::new(Kind::ProfileChanged, by.client).user(id);
     audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
+    if proven {
+        let event = Event::new(Kind::EmailVerified, by.client).user(id);
+        audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
+    }
     if let Some((_, verified)) = moved {
         let event = Event::new(Kind::EmailChanged, by.client).user(id).identifier(&former.email_normalised);
         audit::record(app, &mut tx, event.detail(json!({ "by": by.name(), "verified": verified })), now);
@@ -78,7 +92,7 @@ fn notices(by: &Actor<'_>, former: &User, user: &User, at: String) -> Vec<Messag
         let username = user.username.clone();
         notices.push(Message::UsernameChanged { username, at: at.clone(), ip: by.place(), device: device() });
     }
-    if former.email != user.email {
+    if former.email_normalised != user.email_normalised {
         notices.push(Message::EmailChanged { new_email: user.email.clone(), at, device: device() });
     }
     notices

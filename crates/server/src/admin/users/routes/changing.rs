@@ -124,7 +124,8 @@ pub struct ChangeUserRequest {
     /// E-mail address.
     #[schema(value_type = Option<String>)]
     email: Option<Email>,
-    /// Whether the caller answers for the new address; without it the owner has to prove it. False by default; only with `email`.
+    /// Whether the caller answers for the address; without it the owner has to prove a new one. False by default; only with `email`. With the present address, `true`
+    /// counts it as proven and `false` changes nothing.
     email_verified: Option<bool>,
 }
 
