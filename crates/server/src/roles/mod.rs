@@ -3,9 +3,11 @@
 //! Invariants: `admin` holds everything and cannot be changed; whoever gives permissions, in a role or with one, holds them
 //! all; whoever gives a role has it or holds everything, since services go by its name, whatever it holds here; a change of a role
 //! is announced as outdating everything that was read of anybody, so it counts at once on every node.
+mod authority;
 mod catalogue;
 mod store;
 
+pub use authority::{Authority, check_given};
 pub use catalogue::{Catalogue, Grants, catalogue, grants, grants_in};
 
 use crate::app::{App, Inner};
@@ -26,6 +28,8 @@ use utoipa::ToSchema;
 pub const USER: &str = "user";
 /// The role that holds every permission.
 pub const ADMIN: &str = "admin";
+/// The permission to give roles.
+pub const GIVE: &str = "hallpass:users:roles";
 /// Every permission.
 pub const EVERYTHING: &str = "*:*";
 /// Most roles that can be defined.
@@ -102,55 +106,6 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= NAME_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
-}
-
-/// On whose authority something is given.
-#[derive(Clone, Copy, Debug)]
-pub enum Authority<'a> {
-    /// An operator's, who owns the server.
-    Operator,
-    /// That of a user who holds these.
-    Holder(UserId, &'a Grants),
-}
-
-impl Authority<'_> {
-    /// Who that is, in the audit log.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Operator => "operator".into(),
-            Self::Holder(user, _) => user.to_string(),
-        }
-    }
-
-    /// Nobody gives what they do not hold.
-    ///
-    /// # Errors
-    /// [`Code::Forbidden`], naming what is missing.
-    pub fn may_give<'p>(&self, permissions: impl IntoIterator<Item = &'p String>) -> Result<()> {
-        let Self::Holder(_, grants) = self else { return Ok(()) };
-        let missing: Vec<&str> =
-            permissions.into_iter().filter(|one| !grants.allows(one)).map(String::as_str).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let text = format!("You cannot give what you do not hold yourself: {}.", missing.join(", "));
-        Err(Error::new(Code::Forbidden).with_detail(text))
-    }
-
-    /// The same for a role, whose name opens doors whatever it holds.
-    ///
-    /// # Errors
-    /// [`Code::Forbidden`].
-    pub fn may_give_role(&self, role: &Role) -> Result<()> {
-        self.may_give(&role.permissions)?;
-        match self {
-            Self::Holder(_, grants) if !grants.can_give_role(&role.name) => {
-                let text = format!("You cannot give a role that you do not have yourself: {}.", role.name);
-                Err(Error::new(Code::Forbidden).with_detail(text))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// What a role is to be.
@@ -260,7 +215,7 @@ pub async fn define(
     Ok(role)
 }
 
-/// Removes a role that nobody has.
+/// Removes a role that nobody has and that no live invitation names, which would else give what is defined under the name later.
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::Forbidden`] for one that is built in or holds what the authority does not; [`Code::RoleInUse`];
@@ -281,7 +236,7 @@ pub async fn delete(
     let role = find(&mut *tx, name).await?.ok_or_else(|| Error::new(Code::NotFound))?;
     expect(Some(&role), expected)?;
     by.may_give(&role.permissions)?;
-    if store::has_members(tx, name).await? {
+    if store::has_members(tx, name).await? || store::is_promised(tx, name, now).await? {
         return Err(Error::new(Code::RoleInUse));
     }
     store::delete(tx, name).await?;
@@ -294,31 +249,6 @@ pub async fn delete(
 /// Whoever writes who has which role waits for whoever changes what roles there are, and the other way round.
 pub async fn lock(tx: &mut Tx) -> Result<()> {
     Ok(tx.lock(LOCK).await?)
-}
-
-/// Checks that roles exist and that the authority may give them; returns them with `user`, sorted, each once.
-///
-/// # Errors
-/// [`Code::ValidationFailed`], [`Code::Forbidden`].
-pub async fn check_given(tx: &mut Tx, by: Authority<'_>, names: &[String]) -> Result<Vec<String>> {
-    let mut names: Vec<String> = names.iter().cloned().chain([USER.to_owned()]).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() > MAX_PER_USER {
-        let text = format!("A user can have {MAX_PER_USER} roles.");
-        return Err(Error::field("roles", "too_many", &text));
-    }
-    for name in &names {
-        let role = find(&mut *tx, name).await?.ok_or_else(|| {
-            let text = format!("There is no role {}. Define it first.", shown(name));
-            Error::field("roles", "unknown_role", &text)
-        })?;
-        // What everybody has is given to everybody.
-        if name != USER {
-            by.may_give_role(&role)?;
-        }
-    }
-    Ok(names)
 }
 
 /// Writes who has which role. `users` calls it in the transaction that changes its own column.
