@@ -146,7 +146,7 @@ async fn services_see_who_acts() {
         (&told["active"], &told["act"]["sub"], &told["acr"]),
         (&json!(true), &json!(boss_id), &json!("0"))
     );
-    let told = service.post("/api/v1/authorize", json!({ "token": token })).await.json;
+    let told = service.post("/api/v1/authorize", json!({ "token": token, "roles": ["user"] })).await.json;
     assert_eq!((&told["active"], &told["act"]["sub"]), (&json!(true), &json!(boss_id)));
     let answer = acting.clone().with_header("x-forwarded-method", "GET").get("/forward-auth").await;
     assert_eq!(
@@ -160,7 +160,10 @@ async fn services_see_who_acts() {
     server.give_roles(BOSS, &[]).await;
     let told = service.post_form("/api/v1/introspect", &[("token", &token)]).await.json;
     assert_eq!(told, json!({ "active": false }));
-    assert_eq!(service.post("/api/v1/authorize", json!({ "token": token })).await.json["active"], false);
+    assert_eq!(
+        service.post("/api/v1/authorize", json!({ "token": token, "roles": ["user"] })).await.json["active"],
+        false
+    );
 }
 
 /// Everything that ends it: a name, and what is done.
