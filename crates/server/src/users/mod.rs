@@ -10,6 +10,7 @@ mod search;
 mod store;
 mod terms;
 mod view;
+mod vouchers;
 
 pub use access::{Way, check_access};
 pub use create::{NewUser, create};
@@ -17,6 +18,7 @@ pub use factor::{Factor, lock_factors, set_factor};
 pub use import::{Admission, Newcomer, carry, import, lock_import};
 pub use search::{Found, Search, index, search};
 pub use view::UserView;
+pub use vouchers::{forget_vouchers, vouch, vouchers};
 
 use crate::app::Inner;
 use crate::bus::Notice;

@@ -10,7 +10,6 @@ use crate::ids::UserId;
 use crate::login;
 use crate::mail::{self, Message};
 use crate::names::Email;
-use crate::roles;
 use crate::users::{self, Profile, User};
 use serde_json::json;
 
@@ -62,6 +61,9 @@ pub(in crate::admin) async fn change(
         // What somebody began to register under this address must not touch the account.
         login::forget_address(&mut deed.tx, &email.normalised).await?;
     }
+    if proven || moved.is_some() {
+        deed.by.vouch(&mut deed.tx, id).await?;
+    }
     let user = deed.reload().await?;
     let Deed { mut tx, by, now, .. } = deed;
     // An address that nobody has proven may be a stranger's, who must not be flooded with mail.
@@ -108,59 +110,9 @@ pub async fn verify_email(app: &App, by: &Actor<'_>, id: UserId) -> Result<bool>
         return Ok(false);
     }
     users::verify_email(app, &mut tx, id, now).await?;
+    by.vouch(&mut tx, id).await?;
     let event = Event::new(Kind::EmailVerified, by.client).user(id);
     audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
     tx.commit().await?;
     Ok(true)
-}
-
-/// Gives roles to a user and takes some; returns the account afterwards and whether that changed something.
-///
-/// # Errors
-/// [`Code::NotFound`] when the account went away meanwhile, [`Code::ValidationFailed`], [`Code::LastAdministrator`].
-pub async fn change_roles(
-    app: &App,
-    by: &Actor<'_>,
-    id: UserId,
-    add: &[String],
-    remove: &[String],
-) -> Result<(User, bool)> {
-    let deed = by.begin_with_own(app, id).await?;
-    let kept = deed.user.roles.iter().filter(|role| !remove.contains(role));
-    let wanted: Vec<String> = kept.chain(add).cloned().collect();
-    put_roles(app, deed, &wanted).await
-}
-
-/// Gives a user these roles and no others; returns the account afterwards and whether that changed something.
-///
-/// # Errors
-/// As [`change_roles`], [`Code::Outdated`], and [`Code::Forbidden`] for a role that holds what the administrator does not.
-pub(in crate::admin) async fn set_roles(
-    app: &App,
-    by: &Actor<'_>,
-    id: UserId,
-    wanted: &[String],
-    read: &Read,
-) -> Result<(User, bool)> {
-    let deed = by.begin_with_own(app, id).await?;
-    deed.expect(read)?;
-    put_roles(app, deed, wanted).await
-}
-
-async fn put_roles(app: &App, mut deed: Deed<'_>, wanted: &[String]) -> Result<(User, bool)> {
-    let names = roles::check_given(&mut deed.tx, deed.by.authority(), wanted).await?;
-    let changed = users::set_roles(app, &mut deed.tx, &deed.user, &names, deed.now).await?;
-    let user = deed.reload().await?;
-    let Deed { mut tx, by, user: former, now } = deed;
-    // A link that somebody with fewer rights made or saw must not open an account that has more since.
-    if by.is_administrator() && names.iter().any(|name| !former.roles.contains(name)) {
-        codes::kill_all(&mut tx, user.id).await?;
-    }
-    if changed {
-        let event = Event::new(Kind::UserRolesChanged, by.client).user(user.id);
-        let detail = json!({ "by": by.name(), "roles": names, "former": former.roles });
-        audit::record(app, &mut tx, event.detail(detail), now);
-    }
-    tx.commit().await?;
-    Ok((user, changed))
 }

@@ -1,5 +1,6 @@
 //! People's accounts, in the hands of administrators.
 mod held;
+mod promoted;
 mod refused;
 mod search;
 
