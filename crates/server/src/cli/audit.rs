@@ -143,7 +143,8 @@ fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
     common.with_app(async |app, out| {
         let filter = which.filter(&app).await?;
         let events = audit::latest(&app.db, &filter, i64::from(limit)).await?;
-        let values: Vec<AuditEvent> = events.iter().map(AuditEvent::from).collect();
+        let values: Vec<AuditEvent> =
+            events.iter().map(|event| AuditEvent::new(event, &app.places)).collect();
         out.show(&json!({ "events": values }), || {
             if events.is_empty() {
                 return "There is no such event.".into();
@@ -241,7 +242,7 @@ fn export(common: &Common, which: &Which, after: Option<RowId>, file: Option<&Pa
             }
             count += page.len();
             for event in &page {
-                writeln!(target, "{}", serde_json::to_string(&AuditEvent::from(event))?)?;
+                writeln!(target, "{}", serde_json::to_string(&AuditEvent::new(event, &app.places))?)?;
                 last = Some(event.id);
                 next = last.filter(|id| !id.made_after(settled)).or(next);
             }

@@ -282,6 +282,8 @@ impl Fields {
             self.problem(field, "too_many", format!("{field} may have at most {most} entries."));
         } else if names.iter().any(|name| name.chars().count() > max) {
             self.problem(field, "too_long", format!("Each of {field} may have at most {max} characters."));
+        } else if names.iter().any(|name| has_control_characters(name)) {
+            self.problem(field, "control_characters", format!("{field} must not have control characters."));
         } else {
             return Some(names);
         }
