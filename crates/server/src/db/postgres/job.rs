@@ -21,7 +21,8 @@ const PAYLOAD: usize = 7000;
 fn pieces(notices: &str) -> impl Iterator<Item = &str> {
     let mut rest = notices;
     std::iter::from_fn(move || {
-        let most = rest.as_bytes().get(..PAYLOAD).and_then(|most| most.iter().rposition(|byte| *byte == b','));
+        let most =
+            rest.as_bytes().get(..PAYLOAD).and_then(|most| most.iter().rposition(|byte| *byte == b','));
         let (piece, left) = most.and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
         rest = left.trim_start_matches(',');
         (!piece.is_empty()).then_some(piece)

@@ -1,9 +1,10 @@
 //! What carries announcements: one contract, kept by the database and by Redis.
 use super::redis::RedisServer;
-use crate::support::{Client, TestApp, TestNode, database as backend};
-use hallpass::bus::LIMIT;
+use crate::support::{Client, TestApp, TestClock, TestNode, database as backend};
+use hallpass::bus::{Bus, Channel, LIMIT, Notice};
 use hallpass::config::{Config, Secret};
 use hallpass::db::Statements;
+use hallpass::ids::{SessionId, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -206,4 +207,25 @@ async fn hundreds_of_sessions_end_with_one_device_over_the_database() {
 async fn hundreds_of_sessions_end_with_one_device_over_redis() {
     let redis = RedisServer::start();
     many_sessions_of_one_device(Some(&redis)).await;
+}
+
+#[test]
+fn what_is_under_way_for_one_user_keeps_nobody_else_from_what_they_remember() {
+    let bus = Bus::new(std::sync::Arc::new(TestClock::default()), Duration::from_secs(12));
+    let number = bus.beat(Channel::Redis);
+    bus.came_back(Channel::Redis, number);
+    let ids = |number: u128| {
+        (UserId(uuid::Uuid::from_u128(number)), Some(SessionId(uuid::Uuid::from_u128(number + 1))))
+    };
+    let (zeros, other) = (ids(0x7000_8000_0000_0000_0000_0000), ids(0x7000_8000_0000_0000_0000_0777));
+    let before = bus.proof(other.0, other.1);
+    assert!(before.is_some());
+    // The end of this id is all zeros, as those of what concerns everybody.
+    bus.hear_before_commit(&Notice::write(&[Notice::User(zeros.0)]));
+    assert_eq!(bus.proof(zeros.0, zeros.1), None);
+    assert_eq!(bus.proof(other.0, other.1), before);
+    bus.hear_before_commit(&Notice::write(&[Notice::Keys]));
+    assert_eq!(bus.proof(other.0, other.1), before, "keys are looked after elsewhere");
+    bus.hear_before_commit(&Notice::write(&[Notice::Roles]));
+    assert_eq!(bus.proof(other.0, other.1), None);
 }
