@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the state is looked at, and the keys are fetched anew.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-const KEYS_EVERY: Duration = Duration::from_secs(60);
+const KEYS_EVERY: Duration = Duration::from_secs(10);
 
 /// Why following stopped.
 #[derive(Debug, thiserror::Error)]
