@@ -45,6 +45,7 @@ struct Revocation {
     user_id: Option<String>,
     session_id: Option<String>,
     except_session_id: Option<String>,
+    as_of: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -203,8 +204,10 @@ impl Follower {
                 let except = session(&revocation.except_session_id);
                 revoked.sessions_ended(user.ok_or_else(unreadable)?, except, at, self.keep);
             }
-            "user_changed" => revoked.user_changed(user.ok_or_else(unreadable)?, at, self.keep),
-            "roles_changed" => revoked.roles_changed(at),
+            "user_changed" => {
+                revoked.user_changed(user.ok_or_else(unreadable)?, revocation.as_of, at, self.keep);
+            }
+            "roles_changed" => revoked.roles_changed(revocation.as_of, at),
             // Of a later version of the server.
             _ => {}
         }

@@ -88,7 +88,7 @@ pub struct RevocationView {
     /// When it became true, RFC 3339.
     at: String,
     /// `session_ended`, `sessions_ended` (all of the user that had begun by `at`, but for `exceptSessionId`), `user_changed`
-    /// or `roles_changed` (tokens made by `at` may name permissions that are no longer held).
+    /// or `roles_changed` (tokens made of an earlier state may name permissions that are no longer held).
     kind: &'static str,
     /// Whom it is about; absent when it concerns everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +99,10 @@ pub struct RevocationView {
     /// The session that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     except_session_id: Option<String>,
+    /// Of `user_changed` and `roles_changed`: tokens whose `uat` or `rat` is less were made of what was before. Absent when the account is
+    /// gone: then those made by `at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<i64>,
 }
 
 impl From<&Revocation> for RevocationView {
@@ -110,6 +114,7 @@ impl From<&Revocation> for RevocationView {
             user_id: row.fact.user().map(|id| id.to_string()),
             session_id: row.fact.session().map(|id| id.to_string()),
             except_session_id: row.fact.except().map(|id| id.to_string()),
+            as_of: row.fact.as_of().map(Timestamp::micros),
         }
     }
 }

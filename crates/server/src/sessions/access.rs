@@ -39,6 +39,8 @@ struct Claims<'a> {
     auth_time: i64,
     email: &'a str,
     email_verified: bool,
+    uat: i64,
+    rat: i64,
 }
 
 /// What an access token says of its session.
@@ -90,7 +92,7 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
         exp,
         iat: now.seconds(),
         nbf: now.seconds(),
-        // UUIDv7: other services order it against changes of the user, for which the seconds of `iat` are too coarse.
+        // UUIDv7: other services order it against ends of sessions, for which the seconds of `iat` are too coarse.
         jti: app.new_id(now).to_string(),
         sid: session.id.to_string(),
         r#gen: session.generation,
@@ -104,6 +106,10 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
         auth_time: session.auth_time.seconds(),
         email: &user.email,
         email_verified: user.email_verified_at.is_some(),
+        // What it is made of: services that follow the feed compare that with the state that a change led to. When it was made would
+        // not do: a change counts from its commit, and until a node has heard of it; and clocks differ.
+        uat: user.updated_at.micros(),
+        rat: grants.as_of.micros(),
     };
     let json = serde_json::to_vec(&claims).map_err(Error::internal)?;
     let keys = app.signing.current();
