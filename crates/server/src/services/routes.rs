@@ -141,6 +141,8 @@ pub struct RevocationPage {
 struct Heartbeat {
     now: String,
     keep_seconds: u64,
+    /// Ids of the published keys, so that who follows loads them again at once when they change.
+    keys: Vec<String>,
 }
 
 /// What was revoked, as a page or, with `Accept: text/event-stream`, as a stream that goes on.
@@ -199,7 +201,10 @@ pub(super) fn entry(cursor: Cursor, row: &Revocation) -> Bytes {
 pub(super) fn heartbeat(app: &App, now: Timestamp) -> Bytes {
     let cursor = Cursor::at(now.minus(overlap(app)));
     let keep_seconds = revocations::relevant_for(app).as_secs();
-    event(cursor, "heartbeat", &Heartbeat { now: now.rfc3339(), keep_seconds })
+    let published = app.signing.current();
+    let id = |jwk: &serde_json::Value| jwk.get("kid").and_then(|kid| kid.as_str()).map(str::to_owned);
+    let keys = published.jwks.iter().filter_map(id).collect();
+    event(cursor, "heartbeat", &Heartbeat { now: now.rfc3339(), keep_seconds, keys })
 }
 
 fn event(cursor: Cursor, name: &str, data: &impl Serialize) -> Bytes {
