@@ -43,6 +43,8 @@ impl Caller {
             user: number(sub)?,
             session: number(sid)?,
             issued: issued(time("iat")?, text("jti").ok()),
+            user_as_of: claims.get("uat").and_then(Value::as_i64),
+            roles_as_of: claims.get("rat").and_then(Value::as_i64),
         };
         let expires = time("exp")?;
         let caller = Self {

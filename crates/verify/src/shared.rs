@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// `typ` of an access token (RFC 9068 2.1).
 const TYPE: &str = "at+jwt";
@@ -41,6 +41,8 @@ pub struct State {
 pub(crate) struct Shared {
     pub(crate) server: Server,
     pub(crate) keys: Keys,
+    /// The server has other keys than before.
+    pub(crate) keys_changed: Notify,
     pub(crate) live: Live,
     pub(crate) revoked: RwLock<Revoked>,
     pub(crate) state: watch::Sender<State>,
@@ -55,6 +57,7 @@ impl Shared {
         Self {
             server,
             keys: Keys::default(),
+            keys_changed: Notify::new(),
             live: Live::new(settings.window),
             revoked: RwLock::new(Revoked::new(settings.remembered, leeway.saturating_mul(1000))),
             state: watch::channel(State::default()).0,

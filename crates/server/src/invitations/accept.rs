@@ -108,7 +108,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
 /// Which of the roles whoever answers for an invitation may give at this moment, and which not. Under [`roles::lock`], which whoever takes
 /// rights holds too.
 async fn still_given(app: &App, tx: &mut Tx, invitation: &Invitation) -> Result<(Vec<String>, Vec<String>)> {
-    let mut held = Grants::default();
+    let mut held = Grants::NONE;
     if let Some(inviter) = invitation.invited_by
         && let Some(user) = users::find_in(tx, inviter).await?.filter(|user| user.disabled_at.is_none())
     {

@@ -80,7 +80,7 @@ pub async fn impersonate(
     start: &Impersonation<'_>,
     now: Timestamp,
 ) -> Result<(Session, String)> {
-    let id = SessionId(app.new_id(now));
+    let id = super::new_id(app, tx, start.user.id, now).await?;
     // A row has to have one; this one is forgotten here.
     let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
     // Services remember what was revoked for as long as an access token lives.
