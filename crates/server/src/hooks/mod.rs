@@ -17,7 +17,6 @@ use crate::users::User;
 use crate::web::Client;
 use axum::http::HeaderName;
 use hallpass_crypto::webhook::WebhookSecret;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -59,7 +58,6 @@ enum Hook {
 }
 
 /// What a hook says.
-#[derive(Deserialize)]
 struct Word {
     allow: bool,
     message: Option<String>,
@@ -69,6 +67,19 @@ struct Word {
 /// Whether [`before_login`] asks anybody.
 pub fn asks_before_login(app: &App) -> bool {
     app.config.hooks.before_login.is_some()
+impl Word {
+    /// An object with a boolean `allow`. What else is in it may be of any shape and in any encoding: a refusal stands, even if its
+    /// reason cannot be read.
+    fn read(body: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(body);
+        let Ok(Value::Object(said)) = serde_json::from_str(text.trim_start_matches('\u{feff}')) else {
+            return None;
+        };
+        let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { allow: said.get("allow")?.as_bool()?, message: text("message"), code: text("code") })
+    }
+}
+
 }
 
 /// Asks `hooks.before_register`, if it is set.
@@ -199,8 +210,8 @@ async fn call(
         let text = format!("answered {}", answer.status);
         return Err(if answer.status < 500 { Unheard::Odd(text) } else { Unheard::Away(text) });
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| Unheard::Odd("the answer is not {\"allow\": true or false}".to_owned()))
+    Word::read(&answer.body)
+        .ok_or_else(|| Unheard::Odd("the answer is not {\"allow\": true or false}".to_owned()))
 }
 
 fn refusal(word: Word) -> Error {

@@ -310,3 +310,34 @@ fn settings_of_hooks_are_checked_and_production_has_to_choose() {
     config.hooks.before_login_on_failure = Some(OnFailure::Refuse);
     assert!(refused(&config).is_empty());
 }
+
+#[tokio::test]
+async fn a_refusal_stands_whatever_else_the_answer_has_and_a_list_is_no_word() {
+    let rule = |rule| move |config: &mut Config| config.hooks.before_login_on_failure = Some(rule);
+    let (server, receiver) = asking(allow(), rule(OnFailure::Allow)).await;
+    server.sign_up(ANN).await;
+    for body in [
+        json!({ "allow": false, "code": 403 }),
+        json!({ "allow": false, "message": { "en": "Not on Sundays." } }),
+        json!({ "allow": false, "message": ["no"], "code": null, "more": [1] }),
+    ] {
+        receiver.next(Reply::Body(body.to_string()));
+        let answer = log_in(&mut server.client()).await;
+        assert_eq!((answer.status, answer.code()), (403, "refused_by_hook"), "{body}: {}", answer.text);
+        assert_eq!(answer.json["detail"], "This is not allowed here. Ask the operator of the service.");
+        assert_eq!(answer.json["reason"], Value::Null);
+    }
+    receiver
+        .next(Reply::Body(json!({ "allow": false, "message": "Not on Sundays.", "code": 403 }).to_string()));
+    assert_eq!(log_in(&mut server.client()).await.json["detail"], "Not on Sundays.");
+    let marked = b"HTTP/1.1 200 X\r\ncontent-length: 42\r\n\r\n\xef\xbb\xbf{\"allow\":false,\"message\":\"Pas \xe0 No\xebl.\"}".to_vec();
+    receiver.next(Reply::Raw(marked));
+    assert_eq!(log_in(&mut server.client()).await.json["detail"], "Pas \u{fffd} No\u{fffd}l.");
+    let (server, receiver) = asking(allow(), rule(OnFailure::Refuse)).await;
+    server.sign_up(ANN).await;
+    for body in ["[true,null,null]", "[true]", "{\"allow\":1}", "{\"Allow\":true}", "true"] {
+        receiver.next(Reply::Body(body.into()));
+        assert_eq!(log_in(&mut server.client()).await.code(), "hook_failed", "{body}");
+        assert_eq!(log_in(&mut server.client()).await.status, 200);
+    }
+}
