@@ -252,3 +252,22 @@ async fn an_endpoint_that_was_disabled_is_called_no_more_also_by_nodes_that_have
     webhooks::set_disabled(&server.app, &Client::local(), id, false).await.unwrap();
     assert_eq!(run_once(&other.app).await.unwrap().delivered, 8);
 }
+
+#[tokio::test]
+async fn a_secret_that_no_key_opens_is_a_failure_that_is_told_and_waits_as_others_do() {
+    let (server, receiver, id) = one_event(Reply::Status(200)).await;
+    let spoil = "update webhook_endpoints set secret = $1";
+    (&mut &server.app.db).execute(spoil, &[(&b"nonsense"[..]).into()]).await.unwrap();
+    let report = run_once(&server.app).await.unwrap();
+    assert_eq!((report.retried, receiver.got().len()), (1, 0));
+    assert_eq!(state(&server.app, id).await, ("waiting", 1));
+    let reason = deliveries(&server.app, id).await.remove(0).last_error.unwrap();
+    assert!(reason.contains("secret"), "{reason}");
+    let pinged = webhooks::ping(&server.app, id).await.unwrap();
+    assert!(!pinged.taken && pinged.error.unwrap().contains("secret"));
+    // Who has got another secret is told what waited.
+    let found = webhooks::find(&server.app.db, id).await.unwrap();
+    webhooks::rotate_secret(&server.app, &Client::local(), found.id, Duration::ZERO).await.unwrap();
+    server.advance(Duration::from_secs(6));
+    assert_eq!(run_once(&server.app).await.unwrap().delivered, 1);
+}
