@@ -1,7 +1,8 @@
 //! Hooks: other systems that are asked before somebody registers or signs in, and may refuse.
 //!
 //! Invariants: a hook is asked outside every transaction, and never by a session check or a refresh. It hears no password and no code.
-//! `before_register` is asked before anybody looks whether the address is known, so its word tells nothing of accounts;
+//! `before_register` is asked before anybody looks whether the address is known, so its word tells nothing of accounts (only whoever
+//! has the mail of an invitation hears first that the address has an account);
 //! `before_login` once everything is proven. Who is kept waiting is bounded in number and time; what happens when there is no word
 //! is a setting. What a hook says reaches clients cut and without control characters.
 use crate::app::App;
@@ -37,6 +38,8 @@ pub struct Registration<'a> {
     pub name: Option<&'a str>,
     /// What the owner calls the device.
     pub device_name: Option<&'a str>,
+    /// The invitation that is being accepted, if it is one.
+    pub invitation: Option<RowId>,
 }
 
 /// A sign-in that would begin a session now.
@@ -64,9 +67,6 @@ struct Word {
     code: Option<String>,
 }
 
-/// Whether [`before_login`] asks anybody.
-pub fn asks_before_login(app: &App) -> bool {
-    app.config.hooks.before_login.is_some()
 impl Word {
     /// An object with a boolean `allow`. What else is in it may be of any shape and in any encoding: a refusal stands, even if its
     /// reason cannot be read.
@@ -80,6 +80,9 @@ impl Word {
     }
 }
 
+/// Whether [`before_login`] asks anybody.
+pub fn asks_before_login(app: &App) -> bool {
+    app.config.hooks.before_login.is_some()
 }
 
 /// Asks `hooks.before_register`, if it is set.
@@ -94,6 +97,7 @@ pub async fn before_register(app: &App, client: &Client, wish: &Registration<'_>
         "email": wish.email.typed,
         "username": wish.username,
         "name": wish.name,
+        "invitation": wish.invitation.map(|id| json!({ "id": id })),
         "client": about(client, wish.device_name),
     });
     ask(app, Hook::BeforeRegister, data).await

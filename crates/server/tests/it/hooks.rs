@@ -341,3 +341,42 @@ async fn a_refusal_stands_whatever_else_the_answer_has_and_a_list_is_no_word() {
         assert_eq!(log_in(&mut server.client()).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn before_an_invitation_becomes_an_account_the_hook_is_asked_and_a_refusal_leaves_the_link_good() {
+    let receiver = Receiver::start(refuse()).await;
+    let server = TestApp::start_with(|config| {
+        config.hooks.before_register = Some(receiver.url());
+        config.hooks.secret = Some(Secret::new(SECRET));
+    })
+    .await;
+    crate::invitations::invited(&server, ANN).await;
+    assert!(receiver.got().is_empty(), "whoever invites is not asked about");
+    let token = server.mailed_token(ANN, "/invitation").await;
+    let body = |password: &str| json!({ "token": token, "password": password, "username": "anna" });
+    let mut ann = server.client().with_agent("Walnut/1.0");
+    assert_eq!(ann.post("/api/v1/invitations/accept", body("short")).await.status, 422);
+    assert!(receiver.got().is_empty(), "not before the rules");
+    let hashes = server.app.hashing.computed();
+    is_refused(&ann.post("/api/v1/invitations/accept", body(PASSWORD)).await);
+    let page = ann.post_form("/invitation", &[("token", &token), ("password", PASSWORD)]).await;
+    assert!(page.status == 403 && page.text.contains("Not on Sundays."), "{}", page.text);
+    assert_eq!(server.app.hashing.computed(), hashes, "nothing dear before the word");
+    assert!(hallpass::users::find_login(&server.app.db, ANN).await.unwrap().is_none());
+    let got = receiver.got();
+    assert!(got.len() == 2 && got.iter().all(|one| one.is_signed_by(SECRET) && !one.body.contains(PASSWORD)));
+    assert!(!got[0].body.contains(&token));
+    let json = got[0].json();
+    let invitation = hallpass::invitations::list(&server.app.db, None, 1).await.unwrap().remove(0);
+    assert_eq!(json["type"], "before_register");
+    let data = json!({
+        "email": ANN, "username": "anna", "name": "Ann", "invitation": { "id": invitation.id },
+        "client": { "ip": "127.0.0.1", "userAgent": "Walnut/1.0", "deviceName": null },
+    });
+    assert_eq!(json["data"], data);
+    receiver.behave(allow());
+    assert_eq!(ann.post("/api/v1/invitations/accept", body(PASSWORD)).await.status, 201);
+    // Who registers has none.
+    server.sign_up("bob@example.com").await;
+    assert_eq!(receiver.got().last().unwrap().json()["data"]["invitation"], Value::Null);
+}
