@@ -99,6 +99,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
         roles: &given,
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(has_account)?;
+    store::note_account(&mut tx, invitation.id, user.id).await?;
     if user.username.is_none() && wish.username.is_some() {
         return Err(Error::new(Code::UsernameTaken));
     }
