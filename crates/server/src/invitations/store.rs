@@ -88,6 +88,13 @@ pub(super) async fn list(
     rows.into_iter().map(invitation).collect()
 }
 
+/// Those of an address, of every state.
+pub(super) async fn of_address(db: &mut impl Statements, email_normalised: &str) -> Result<Vec<Invitation>> {
+    let sql = "select id, email, email_normalised, name, roles, invited_by, created_at, sent_at, expires_at, accepted_at,
+         revoked_at from invitations where email_normalised = $1 order by id";
+    db.query(sql, &[email_normalised.into()]).await?.into_iter().map(invitation).collect()
+}
+
 /// Those of an address, and those that an account came of, of every state.
 pub(super) async fn of_person(
     db: &mut impl Statements,
