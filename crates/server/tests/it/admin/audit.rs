@@ -1,7 +1,12 @@
 //! The audit log in the hands of administrators.
 use crate::support::{Client, PASSWORD, TestApp};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tower::ServiceExt;
 
 const BOSS: &str = "boss@example.com";
 
@@ -167,6 +172,21 @@ async fn an_export_of_something_rare_looks_at_a_bounded_number_of_events_at_a_ti
     assert_eq!((whole, late, early, none), (2, 1, 1, 0));
     assert!(of_whole >= of_late + 3 && of_late == of_none, "{of_whole}, {of_late}, {of_none}");
     assert!(of_early <= of_whole, "{of_early}, {of_whole}");
+    // Nobody goes on for a client that is gone.
+    let before = server.app.db.statements();
+    let bearer = format!("Bearer {}", boss.bearer.as_deref().unwrap());
+    let request =
+        Request::get("/api/v1/admin/audit/export?kind=user_created").header("authorization", bearer);
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+    let begun = hallpass::router::router(&server.app).oneshot(request).await.unwrap();
+    assert_eq!(begun.status(), 200);
+    drop(begun);
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    let of_broken_off = server.app.db.statements() - before;
+    assert!(of_broken_off + 2 <= of_whole, "{of_broken_off}, {of_whole}");
     // The command line walks the same way.
     let filter =
         hallpass::audit::Filter { kind: Some(hallpass::audit::Kind::UserCreated), ..Default::default() };
