@@ -1,10 +1,11 @@
 //! What is served beside the API and stands in no document: pages, texts, the mailbox of development. Found in the sources, so that
 //! nothing is served that no rule is written for.
 use super::document;
-use crate::support::TestApp;
+use crate::support::{PASSWORD, TestApp};
 use crate::tidy::source::{Source, repository, rust_below};
 use axum::http::Method;
 use hallpass::config::Mode;
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Who may see a route, and what it does for strangers.
@@ -161,43 +162,43 @@ fn what_adds_a_route_in_a_way_that_cannot_be_read_is_found() {
 }
 
 #[tokio::test]
-async fn strangers_see_nothing_of_anybody_beside_the_api_and_forms_of_other_sites_change_nothing() {
+async fn whoever_opens_a_page_sees_nothing_of_anybody_and_changes_nothing() {
     let server = TestApp::start().await;
     server.sign_up("ann@example.com").await;
-    let form = [
-        ("token", "x"),
-        ("password", "plenty-of-walnut-trees"),
-        ("email", "bob@example.com"),
-        ("otp", "123456"),
-    ];
-    let rows = async || server.app.db.statements();
+    let body = json!({ "email": "bob@example.com", "password": PASSWORD });
+    assert_eq!(server.client().post("/api/v1/register", body).await.status, 202);
+    let link = format!("?token={}", server.mailed_token("bob@example.com", "/verify-email").await);
+    let before = server.every_row();
     for (method, path, rule) in BESIDE {
-        let called = Method::from_bytes(method.as_bytes()).unwrap();
-        for query in ["", "?token=hp_vl_x", "?token=%00", "?token=a&token=b"] {
-            if method == "GET" {
-                let shown = server.client().send(called.clone(), &format!("{path}{query}"), None).await;
-                let is_mailbox = rule == Development;
-                assert!(shown.status < 500, "{method} {path}{query}: {}", shown.text);
-                assert!(is_mailbox || !shown.text.contains("ann@example.com"), "{method} {path}{query}");
-                let html = shown.header("content-type").starts_with("text/html");
-                assert!(
-                    rule != Page || html || shown.status == 400,
-                    "{method} {path}{query}: {}",
-                    shown.status
-                );
-            }
+        let queries = ["", &link, "?token=hp_vl_x", "?token=%00", "?token=a&token=b"];
+        for query in queries.iter().filter(|_| method == "GET") {
+            let shown = server.client().get(&format!("{path}{query}")).await;
+            assert!(shown.status < 500, "{path}{query}: {}", shown.text);
+            assert!(rule == Development || !shown.text.contains("ann@example.com"), "{path}{query}");
+            let html = shown.header("content-type").starts_with("text/html");
+            assert!(rule != Page || html || shown.status == 400, "{path}{query}: {}", shown.status);
         }
+    }
+    assert!(server.every_row() == before, "nothing was written");
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_and_without_a_link_do_nothing() {
+    let server = TestApp::start().await;
+    server.sign_up("ann@example.com").await;
+    let form = [("token", "x"), ("password", PASSWORD), ("email", "bob@example.com"), ("otp", "123456")];
+    for (method, path, rule) in BESIDE {
         if rule == Form {
+            for origin in ["https://evil.example", "null"] {
+                let mut foreign = server.client().with_header("origin", origin);
+                let before = server.app.db.statements();
+                let posted = foreign.post_form(path, &form).await;
+                assert_eq!(posted.status, 403, "{path}: {}", posted.text);
+                assert_eq!(server.app.db.statements(), before, "{path}: refused before anything is asked");
+            }
             let own = server.client().post_form(path, &form).await;
             let expected = if path == "/password/forgot" { 200..300 } else { 400..500 };
             assert!(expected.contains(&own.status), "{path}: {} {}", own.status, own.text);
-            for origin in ["https://evil.example", "null"] {
-                let mut foreign = server.client().with_header("origin", origin);
-                let before = rows().await;
-                let posted = foreign.post_form(path, &form).await;
-                assert_eq!(posted.status, 403, "{path}: {}", posted.text);
-                assert_eq!(rows().await, before, "{path}: refused before anything is asked");
-            }
         }
         let other = if method == "GET" { Method::DELETE } else { Method::PUT };
         assert_eq!(server.client().send(other, path, None).await.status, 405, "{path}");
