@@ -213,8 +213,7 @@ async fn send(
     }
     let message = Message::Invitation {
         link: format!("{}/invitation?token={}", app.public_url, link.expose()),
-        // Never more than there is; whoever has less than an hour is told one.
-        hours: (life.as_secs() / 3600).max(1),
+        seconds: life.as_secs(),
     };
     mail::enqueue(app, tx, &invitation.email, &message, now).await
 }
