@@ -8,6 +8,7 @@ mod draft;
 mod export;
 mod fields;
 mod formats;
+mod given;
 mod place;
 mod problem;
 mod records;

@@ -117,8 +117,10 @@ impl<R: BufRead> Records<R> {
         match (records.peek_dense()?, layout) {
             (Some(b'['), _) => records.enter_array(layout)?,
             (None, _) => records.place = Place::End,
-            (Some(_), Layout::Lines) => {}
+            (Some(b'{'), Layout::Lines) => {}
             (Some(b'{'), Layout::Document) => records.enter_document()?,
+            (Some(_), _) if is_csv(records.input.fill_buf()?) => return Err(invalid(CSV)),
+            (Some(_), Layout::Lines) => {}
             (Some(_), Layout::Document) => return Err(invalid("the file is no JSON document")),
         }
         Ok(records)
@@ -345,6 +347,15 @@ fn other_kind(beginning: &[u8]) -> Option<&'static str> {
         (b"-----BEGIN AGE", "it is sealed in letters; open it with `age --decrypt` first"),
     ];
     kinds.into_iter().find(|(start, _)| beginning.starts_with(start)).map(|(_, text)| text)
+}
+
+const CSV: &str =
+    "it is CSV, in which there is no place for second factors; docs/importing.md says how to export JSON";
+
+/// Whether a first line that is no JSON has commas in it.
+fn is_csv(beginning: &[u8]) -> bool {
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.contains(&b',') && !line.contains(&b'{')
 }
 
 fn invalid(text: &str) -> io::Error {

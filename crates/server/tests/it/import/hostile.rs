@@ -201,7 +201,7 @@ fn files_that_are_not_what_was_said_are_refused_before_anything_is_stored() {
     here.write("none.json", "{\"realm\":\"r\",\"roles\":{\"users\":[1]}}");
     here.run(&["import", "none.json", "--format", "keycloak"]).fails_with("no \"users\"");
     here.write("text", "hello");
-    here.run(&["import", "text", "--format", "firebase"]).fails_with("no JSON document");
+    here.run(&["import", "text", "--format", "keycloak"]).fails_with("no JSON document");
     here.run(&["import", "missing.jsonl"]).fails_with("cannot read missing.jsonl");
     here.run(&["import", "."]).fails_with("is no file");
     here.write("empty.jsonl", "\n \n");
