@@ -4,7 +4,6 @@ use super::needs::{KeysRead, KeysWrite};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::keys::{self, SigningKeyView};
-use crate::roles;
 use crate::web::{Client, Fields, FromFields, MaybeBody};
 use axum::Json;
 use axum::extract::State;
@@ -75,11 +74,7 @@ async fn rotate_keys(
 
 /// Replaces the signing key on an administrator's authority.
 async fn rotate(app: &App, admin: &Admin<KeysWrite>, client: &Client, drop_former: bool) -> Result<String> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    // Whoever takes rights holds it: what is asked for again is what is so.
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     let kid = keys::rotate(app, &mut tx, admin.authority(), client, drop_former).await?;
     tx.commit().await?;
     keys::maintain(app).await?;

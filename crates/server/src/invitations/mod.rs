@@ -157,26 +157,26 @@ fn check_life(app: &App, life: Option<Duration>) -> Result<Duration> {
     fits.then_some(life).ok_or_else(problem)
 }
 
-/// Invites somebody.
+/// Invites somebody, under [`roles::lock`]; [`mail::commit`] ends it.
 ///
 /// # Errors
 /// [`Code::ValidationFailed`] for roles or life; [`Code::Forbidden`] for roles that hold what the actor does not;
 /// [`Code::RegistrationClosed`]; [`Code::EmailTaken`] when the address has an account,
 /// which whoever may invite may know; [`Code::InvitationExists`]; [`Code::RateLimited`] when the address got too many mails of late.
-pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {
+pub async fn create(app: &App, tx: &mut Tx, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {
     users::check_access(app, Way::Invitation, &invite.email)?;
     let life = check_life(app, invite.life)?;
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    // Before the address, in the order in which administrators who delete an account take both.
+    roles::lock(tx).await?;
     tx.lock(&format!("invitations/{}", invite.email.normalised)).await?;
-    if users::find_by_email(&mut tx, &invite.email).await?.is_some() {
+    if users::find_by_email(&mut *tx, &invite.email).await?.is_some() {
         return Err(Error::new(Code::EmailTaken).with_detail("This address has an account already."));
     }
-    if store::live(&mut tx, &invite.email.normalised, now).await?.is_some() {
+    if store::live(tx, &invite.email.normalised, now).await?.is_some() {
         return Err(Error::new(Code::InvitationExists));
     }
-    roles::lock(&mut tx).await?;
-    let mut roles = roles::check_given(&mut tx, actor.by, &invite.roles).await?;
+    let mut roles = roles::check_given(tx, actor.by, &invite.roles).await?;
     roles.retain(|role| role != roles::USER);
     let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
     let invitation = Invitation {
@@ -192,10 +192,9 @@ pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invi
         accepted_at: None,
         revoked_at: None,
     };
-    store::insert(&mut tx, &invitation, &invitation.roles.join(" "), &link.digest()).await?;
-    send(app, &mut tx, &invitation, &link, life, now).await?;
-    record(app, &mut tx, actor, Kind::InvitationCreated, &invitation, now);
-    mail::commit(app, tx).await?;
+    store::insert(tx, &invitation, &invitation.roles.join(" "), &link.digest()).await?;
+    send(app, tx, &invitation, &link, life, now).await?;
+    record(app, tx, actor, Kind::InvitationCreated, &invitation, now);
     Ok(invitation)
 }
 
@@ -214,8 +213,7 @@ async fn send(
     }
     let message = Message::Invitation {
         link: format!("{}/invitation?token={}", app.public_url, link.expose()),
-        // Never more than there is; whoever has less than an hour is told one.
-        hours: (life.as_secs() / 3600).max(1),
+        seconds: life.as_secs(),
     };
     mail::enqueue(app, tx, &invitation.email, &message, now).await
 }
@@ -234,6 +232,14 @@ pub async fn list(mut db: impl Statements, after: Option<RowId>, limit: i64) -> 
     Ok(store::list(&mut db, after, limit).await?)
 }
 
+/// One invitation.
+///
+/// # Errors
+/// The database's.
+pub async fn find(mut db: impl Statements, id: RowId) -> Result<Option<Invitation>> {
+    Ok(store::find(&mut db, id).await?)
+}
+
 /// Invitations of one address, oldest first.
 ///
 /// # Errors
@@ -243,36 +249,41 @@ pub async fn of_address(mut db: impl Statements, email_normalised: &str) -> Resu
 }
 
 /// Mails a new link, which lives from now on; the former one is dead. Expired invitations come back to life by it.
+/// Under [`roles::lock`]; [`mail::commit`] ends it.
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::InvitationOver`]; else as [`create`].
-pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duration>) -> Result<Invitation> {
+pub async fn resend(
+    app: &App,
+    tx: &mut Tx,
+    actor: Actor<'_>,
+    id: RowId,
+    life: Option<Duration>,
+) -> Result<Invitation> {
     let life = check_life(app, life)?;
     let now = app.now();
     let not_found = || Error::new(Code::NotFound);
-    let former = store::find(&mut &app.db, id).await?.ok_or_else(not_found)?;
+    // Before the invitation's row, in the order in which administrators who delete an account take them too.
+    roles::lock(tx).await?;
+    let former = store::find(tx, id).await?.ok_or_else(not_found)?;
     let email = Email::parse(&former.email).ok_or_else(not_found)?;
     users::check_access(app, Way::Invitation, &email)?;
-    let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
-    let mut tx = app.db.begin().await?;
     tx.lock(&format!("invitations/{}", email.normalised)).await?;
-    if users::find_by_email(&mut tx, &email).await?.is_some() {
+    if users::find_by_email(&mut *tx, &email).await?.is_some() {
         return Err(Error::new(Code::EmailTaken).with_detail("This address has an account already."));
     }
     // An expired one, whose address was invited again since.
-    if store::live(&mut tx, &email.normalised, now).await?.is_some_and(|live| live.id != id) {
+    if store::live(tx, &email.normalised, now).await?.is_some_and(|live| live.id != id) {
         return Err(Error::new(Code::InvitationExists));
     }
-    // Before the invitation's row, in the order in which administrators who delete an account take them too.
-    roles::lock(&mut tx).await?;
-    if !store::renew(&mut tx, id, &link.digest(), now, now.plus(life)).await? {
+    let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
+    if !store::renew(tx, id, &link.digest(), now, now.plus(life)).await? {
         return Err(Error::new(Code::InvitationOver));
     }
-    roles::check_given(&mut tx, actor.by, &former.roles).await?;
+    roles::check_given(tx, actor.by, &former.roles).await?;
     let invitation = Invitation { sent_at: now, expires_at: now.plus(life), ..former };
-    send(app, &mut tx, &invitation, &link, life, now).await?;
-    record(app, &mut tx, actor, Kind::InvitationResent, &invitation, now);
-    mail::commit(app, tx).await?;
+    send(app, tx, &invitation, &link, life, now).await?;
+    record(app, tx, actor, Kind::InvitationResent, &invitation, now);
     Ok(invitation)
 }
 
@@ -281,18 +292,16 @@ pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duratio
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::InvitationOver`] when it has become an account.
-pub async fn revoke(app: &App, actor: Actor<'_>, id: RowId) -> Result<bool> {
+pub async fn revoke(app: &App, tx: &mut Tx, actor: Actor<'_>, id: RowId) -> Result<bool> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let revoked = store::revoke(&mut tx, id, now).await?;
-    let invitation = store::find(&mut tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
-    if !revoked {
-        let over = Error::new(Code::InvitationOver);
-        return if invitation.accepted_at.is_some() { Err(over) } else { Ok(false) };
+    let revoked = store::revoke(tx, id, now).await?;
+    let invitation = store::find(tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
+    if revoked {
+        record(app, tx, actor, Kind::InvitationRevoked, &invitation, now);
+    } else if invitation.accepted_at.is_some() {
+        return Err(Error::new(Code::InvitationOver));
     }
-    record(app, &mut tx, actor, Kind::InvitationRevoked, &invitation, now);
-    tx.commit().await?;
-    Ok(true)
+    Ok(revoked)
 }
 
 /// Drops the invitations of an address, for example because its account is being deleted.

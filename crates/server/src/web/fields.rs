@@ -110,6 +110,15 @@ impl Fields {
         }
     }
 
+    /// Asks for a field that is optional elsewhere: absent, null and blank are the same.
+    pub fn require(&mut self, field: &str) {
+        if self.is_absent(field)
+            || self.object.get(field).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
+        {
+            self.problem(field, "required", format!("Send {field}."));
+        }
+    }
+
     /// Whether a field came at all, also as null.
     pub fn has(&self, field: &str) -> bool {
         self.object.contains_key(field)

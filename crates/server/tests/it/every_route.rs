@@ -20,10 +20,14 @@ enum Rule {
 use Rule::{Admin, Public, Service, Session};
 
 /// Access rules by method and path; the whole API.
-const TABLE: [(&str, &str, Rule); 86] = [
+const TABLE: [(&str, &str, Rule); 101] = [
     ("GET", "/.well-known/jwks.json", Public),
     ("GET", "/api/v1/admin/audit", Admin),
     ("GET", "/api/v1/admin/audit/export", Admin),
+    ("GET", "/api/v1/admin/invitations", Admin),
+    ("POST", "/api/v1/admin/invitations", Admin),
+    ("DELETE", "/api/v1/admin/invitations/{id}", Admin),
+    ("POST", "/api/v1/admin/invitations/{id}/resend", Admin),
     ("GET", "/api/v1/admin/keys", Admin),
     ("POST", "/api/v1/admin/keys/rotate", Admin),
     ("GET", "/api/v1/admin/roles", Admin),
@@ -51,6 +55,17 @@ const TABLE: [(&str, &str, Rule); 86] = [
     ("GET", "/api/v1/admin/settings", Admin),
     ("GET", "/api/v1/admin/statistics", Admin),
     ("POST", "/api/v1/admin/users/{id}/impersonate", Admin),
+    ("GET", "/api/v1/admin/webhooks", Admin),
+    ("POST", "/api/v1/admin/webhooks", Admin),
+    ("GET", "/api/v1/admin/webhooks/{id}", Admin),
+    ("DELETE", "/api/v1/admin/webhooks/{id}", Admin),
+    ("GET", "/api/v1/admin/webhooks/{id}/deliveries", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/deliveries/{delivery}/replay", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/disable", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/enable", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/ping", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/replay", Admin),
+    ("POST", "/api/v1/admin/webhooks/{id}/rotate-secret", Admin),
     ("POST", "/api/v1/authorize", Service),
     ("GET", "/api/v1/csrf", Session),
     ("GET", "/api/v1/devices", Session),
@@ -116,7 +131,10 @@ fn document() -> Value {
 const NOBODY: &str = "01900000-0000-7000-8000-000000000000";
 
 fn concrete(path: &str) -> String {
-    path.replace("{id}", NOBODY).replace("{name}", "editor").replace("{session}", NOBODY)
+    path.replace("{id}", NOBODY)
+        .replace("{name}", "editor")
+        .replace("{session}", NOBODY)
+        .replace("{delivery}", NOBODY)
 }
 
 async fn call(client: &mut Client, method: &str, path: &str, body: Option<Value>) -> crate::support::Answer {

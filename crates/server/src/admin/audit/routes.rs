@@ -45,7 +45,7 @@ async fn list_audit(
     query: Query,
 ) -> Result<Json<AuditPage>> {
     let (filter, before) = (filter(&query)?, query::row(&query, "before")?);
-    let limit = query::limit(&query, 50, 200)?;
+    let limit = usize::from(query::limit(&query, 50, 200)?);
     let found = page(&app, &admin, &client, &filter, before, limit).await?;
     let events = found.events.iter().map(AuditEvent::from).collect();
     Ok(Json(AuditPage { events, next: found.next.map(|id| id.to_string()) }))
