@@ -1,5 +1,5 @@
 //! `hallpass audit`.
-use super::{Common, Failure, Outcome, find_user, out};
+use super::{Common, Failure, Outcome, confirm, find_user, out};
 use crate::app::App;
 use crate::audit::{self, Anchor, AuditEvent, Event, Filter, Kind, Report, StoredEvent};
 use crate::clock::Timestamp;
@@ -52,6 +52,14 @@ enum Action {
         /// Output of an earlier `audit verify --json`; may come several times.
         #[arg(long, value_name = "FILE")]
         anchor: Vec<PathBuf>,
+    },
+    /// Signs the ends of chains that are under no known key, once you know why they are not: the secret key was lost, or somebody
+    /// wrote into the log. An event tells which.
+    #[command(after_help = "Examples:\n  hallpass audit verify\n  hallpass audit sign-ends --yes")]
+    SignEnds {
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Writes events as JSON Lines, oldest first.
     #[command(
@@ -125,6 +133,7 @@ impl AuditCommand {
         match self.action {
             Action::List { which, limit } => list(common, &which, limit),
             Action::Verify { anchor } => verify(common, &anchor),
+            Action::SignEnds { yes } => sign_ends(common, yes),
             Action::Export { which, after, out } => export(common, &which, after, out.as_deref()),
         }
     }
@@ -165,6 +174,17 @@ fn verify(common: &Common, files: &[PathBuf]) -> Outcome {
         out.show(&report, || sentences(&report))?;
         audit::record_check(&app, &report).await?;
         if report.findings.is_empty() { Ok(()) } else { Err(Failure::said()) }
+    })
+}
+
+fn sign_ends(common: &Common, yes: bool) -> Outcome {
+    confirm(yes, "From now on nobody can tell what was written into these chains before.")?;
+    common.with_app(async |app, out| {
+        let chains = audit::sign_foreign_ends(&app).await?;
+        out.show(&json!({ "signed": chains }), || match chains.as_slice() {
+            [] => "Every end is under the secret key.".into(),
+            chains => format!("Signed: {}.", chains.join(", ")),
+        })
     })
 }
 
