@@ -56,6 +56,11 @@ impl Fields {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Whether a member is there, null or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Whether a member is an array.
     pub fn is_array(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(Value::is_array)

@@ -30,6 +30,10 @@ pub(super) fn read(fields: &mut Fields, now: Timestamp) -> Result<Given> {
         last_login_at: fields.instant("last_sign_in_at")?,
         ..Given::default()
     };
+    if !fields.has("factors") {
+        // The table of users does not tell: whoever forgets the other one would open accounts with less than they had.
+        given.lost_factor = Some("unknown, since the row has no member factors (docs/importing.md)");
+    }
     for mut factor in fields.objects("factors")? {
         if factor.text("status")?.is_some_and(|status| status != "verified") {
             continue;

@@ -109,7 +109,7 @@ fn supabase_rows() {
         let mut row = json!({ "instance_id": "00000000-0000-0000-0000-000000000000", "aud": "authenticated", "role": "authenticated",
             "email": format!("{name}@example.com"), "encrypted_password": BCRYPT, "email_confirmed_at": "2024-06-04T10:00:00.123456+00:00",
             "raw_user_meta_data": { "full_name": "Full Name" }, "created_at": "2024-06-04T09:00:00+00:00", "last_sign_in_at": null,
-            "banned_until": null, "deleted_at": null, "is_anonymous": false, "phone": null });
+            "banned_until": null, "deleted_at": null, "is_anonymous": false, "phone": null, "factors": null });
         row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         row
     };

@@ -148,7 +148,8 @@ fn an_id_is_kept_and_never_taken_from_somebody() {
     // Where ids are those of another system, another one does.
     here.write(
         "rows.jsonl",
-        &json!({ "id": id, "email": "d@example.com", "encrypted_password": BCRYPT }).to_string(),
+        &json!({ "id": id, "email": "d@example.com", "encrypted_password": BCRYPT, "factors": null })
+            .to_string(),
     );
     here.import(&["rows.jsonl", "--format", "supabase", "--ids", "ids.jsonl"]);
     let ids = here.lines("ids.jsonl");

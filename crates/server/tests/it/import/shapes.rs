@@ -324,18 +324,23 @@ fn supabase_rows_as_postgresql_and_a_former_firebase_write_them() {
     let hash = format!("$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk={SIGNER}$42xEC+ixf3L2lw==${FIREBASE}");
     here.write_lines("users.jsonl", &[
         json!({ "id": "6f1c9a52-6d3b-4b7e-9a63-0d7a3f5c1e0a", "email": "ann@example.com", "encrypted_password": hash,
-            "email_confirmed_at": "2024-06-04 10:00:00.123456+00", "created_at": "2024-06-04 10:00:00+05:30" }),
-        json!({ "email": "bob@example.com", "email_confirmed_at": "2024-06-04 10:00:00+00", "raw_user_meta_data": { "name": ["B"] } }),
+            "email_confirmed_at": "2024-06-04 10:00:00.123456+00", "created_at": "2024-06-04 10:00:00+05:30", "factors": null }),
+        json!({ "email": "bob@example.com", "email_confirmed_at": "2024-06-04 10:00:00+00", "raw_user_meta_data": { "name": ["B"] }, "factors": [] }),
         // The last letter of the secret has more than whole bytes.
         json!({ "email": "carl@example.com", "email_confirmed_at": "2024-06-04 10:00:00+00", "encrypted_password": BCRYPT,
             "factors": [{ "factor_type": "totp", "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEH" }] }),
         json!({ "email": "dora@example.com", "email_confirmed_at": "2024-06-04 10:00:00+00", "encrypted_password": BCRYPT,
             "factors": [{ "factor_type": "totp", "secret": "JBSWY3DPEHPK3PX1" }] }),
+        // Nobody has asked for the factors.
+        json!({ "email": "emil@example.com", "email_confirmed_at": null }),
     ]);
     here.import(&["users.jsonl", "--format", "supabase", "--report", "report.jsonl"]);
-    assert_eq!(reasons(&here, "report.jsonl"), ["2 invalid_name".to_owned(), format!("4 {LOST}")]);
+    assert_eq!(
+        reasons(&here, "report.jsonl"),
+        ["2 invalid_name".to_owned(), format!("4 {LOST}"), format!("5 {LOST}")]
+    );
     let sums = here.import(&["users.jsonl", "--format", "supabase", "--again", "--may-drop", "name,factors"]);
-    assert_eq!((&sums["imported"], &sums["importedWithout"]), (&json!(2), &json!(2)));
+    assert_eq!((&sums["imported"], &sums["importedWithout"]), (&json!(3), &json!(3)));
     assert_eq!(
         here.texts("select email_verified_at || '' from users where email_normalised = 'ann@example.com'"),
         ["1717495200123456"]
