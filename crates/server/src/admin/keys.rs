@@ -56,7 +56,7 @@ pub struct Rotated {
 }
 
 /// Makes a new key that signs at once; the former ones verify until their tokens have expired, unless they are dropped. Other nodes take it up
-/// within 10 seconds. Needs a fresh proof of identity.
+/// within a second. Needs a fresh proof of identity.
 #[utoipa::path(post, path = "/api/v1/admin/keys/rotate", tag = "administration", security(("bearer" = ["hallpass:keys:write"])),
     request_body = Option<RotateRequest>, responses(
     (status = 200, body = Rotated), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),

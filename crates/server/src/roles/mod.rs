@@ -323,6 +323,9 @@ fn checked(mut definition: Definition) -> Result<Definition> {
 
 /// Tells every node, and every service that follows.
 async fn changed(app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<()> {
-    store::set_version(tx, &app.new_id(now).to_string()).await?;
-    revocations::record(app, tx, Fact::RolesChanged, now).await
+    // Later with every change, whatever the clocks of nodes show.
+    let former = catalogue::as_of(&store::version(tx).await?);
+    let as_of = Timestamp(now.micros().max(former.micros().saturating_add(1)));
+    store::set_version(tx, &as_of.micros().to_string()).await?;
+    revocations::record(app, tx, Fact::RolesChanged(Some(as_of)), now).await
 }

@@ -95,7 +95,7 @@ pub(super) async fn is_promised(db: &mut impl Statements, name: &str, now: Times
     Ok(false)
 }
 
-/// Which change was the latest; nothing before the first one.
+/// Which change was the latest, see `catalogue::as_of`; nothing before the first one.
 pub(super) async fn version(db: &mut impl Statements) -> Result<String> {
     let row = db.query_opt("select value from meta where name = 'roles'", &[]).await?;
     row.map(|mut row| row.text()).transpose().map(Option::unwrap_or_default)

@@ -51,7 +51,7 @@ pub async fn sign_out(
     from_body: Option<&str>,
 ) -> Result<()> {
     let now = app.now();
-    if let Some((session, needs_csrf)) = named_session(app, headers, from_body, now)? {
+    if let Some((session, needs_csrf)) = named_session(app, headers, from_body, now).await? {
         if needs_csrf {
             csrf::check_token(app, method, headers, &session.to_string())?;
         }
@@ -67,24 +67,33 @@ pub fn named_by_refresh_token(app: &App, token: &str) -> Option<SessionId> {
 }
 
 /// The session that a sign-out is about, and whether a cookie named it: from the body, the header, or a cookie.
-fn named_session(
+async fn named_session(
     app: &App,
     headers: &HeaderMap,
     from_body: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<(SessionId, bool)>> {
-    let of_access =
-        |token: &str| access::verify_ignoring_expiry(app, token, now).ok().map(|named| named.session);
     if let Some(token) = from_body {
         return Ok(named_by_refresh_token(app, token).map(|session| (session, false)));
     }
-    if let Some(session) = bearer(headers)?.and_then(of_access) {
+    if let Some(token) = bearer(headers)?
+        && let Some(session) = of_access(app, token, now).await?
+    {
         return Ok(Some((session, false)));
     }
     let refresh = app.cookies.read(headers, Cookie::Refresh)?;
     if let Some(session) = refresh.and_then(|token| named_by_refresh_token(app, token)) {
         return Ok(Some((session, true)));
     }
-    let access = credential(app, headers).ok().and_then(|(token, _)| of_access(token));
-    Ok(access.map(|session| (session, true)))
+    let Ok((token, _)) = credential(app, headers) else { return Ok(None) };
+    Ok(of_access(app, token, now).await?.map(|session| (session, true)))
+}
+
+/// The session that a genuine access token was issued for, be it expired.
+async fn of_access(app: &App, token: &str, now: Timestamp) -> Result<Option<SessionId>> {
+    match access::verify_ignoring_expiry(app, token, now).await {
+        Ok(named) => Ok(Some(named.session)),
+        Err(Error { code: Code::Unauthenticated, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

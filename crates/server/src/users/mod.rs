@@ -326,10 +326,11 @@ async fn keep_an_administrator(tx: &mut Tx, id: UserId) -> Result<()> {
     }
 }
 
-/// Records that what was read of a user is outdated, if something changed. Returns whether it did.
+/// Records that what was read of a user is outdated, if something changed, and as of which state it no longer is. Returns whether it did.
 async fn tell(app: &Inner, tx: &mut Tx, id: UserId, changed: bool, now: Timestamp) -> Result<bool> {
     if changed {
-        revocations::record(app, tx, Fact::UserChanged(id), now).await?;
+        let as_of = store::updated_at(tx, id).await?;
+        revocations::record(app, tx, Fact::UserChanged(id, as_of), now).await?;
     }
     Ok(changed)
 }

@@ -250,6 +250,12 @@ pub(super) async fn set_factors(
     Ok(db.execute(sql, &[id.into(), factors.into(), now.into()]).await? == 1)
 }
 
+/// When the account was changed last: later with every change.
+pub(super) async fn updated_at(db: &mut impl Statements, id: UserId) -> Result<Option<Timestamp>> {
+    let row = db.query_opt("select updated_at from users where id = $1", &[id.into()]).await?;
+    row.map(|mut row| row.time()).transpose()
+}
+
 pub(super) async fn delete(db: &mut impl Statements, id: UserId) -> Result<bool> {
     Ok(db.execute("delete from users where id = $1", &[id.into()]).await? == 1)
 }
