@@ -1,7 +1,7 @@
 //! The administration: what some people may do to the accounts of others and to the server.
 //!
 //! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
-//! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
+//! not hold, and nobody acts on an account that may do more than their own or has a role that they have not; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
 mod actor;
 mod audit;
@@ -147,7 +147,8 @@ fn require_above(own: &Grants, other: &Grants) -> Result<()> {
     if own.covers(other) {
         return Ok(());
     }
-    Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
+    Err(Error::new(Code::Forbidden)
+        .with_detail("This account may do more than yours, or has a role that you have not."))
 }
 
 impl<N: Need> FromRequestParts<App> for Admin<N> {

@@ -1,5 +1,6 @@
 //! The server's own permissions. They have three segments, so that an application's `users:read` never opens them.
 
+use crate::roles::GIVE;
 use crate::sessions::IMPERSONATE;
 
 /// A permission, as a type that a route's guard names.
@@ -128,7 +129,7 @@ impl Need for UsersDelete {
 #[derive(Clone, Copy, Debug)]
 pub struct UsersRoles;
 impl Need for UsersRoles {
-    const PERMISSION: &'static str = "hallpass:users:roles";
+    const PERMISSION: &'static str = GIVE;
 }
 
 /// See invitations, without their links.

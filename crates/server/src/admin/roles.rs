@@ -161,6 +161,6 @@ fn expected(read: Read) -> Expected {
     match read {
         Read::Anything => Expected::Present,
         Read::Nothing => Expected::Absent,
-        Read::Version(at) => Expected::UnchangedSince(at),
+        Read::Versions(read) => Expected::UnchangedSince(read),
     }
 }

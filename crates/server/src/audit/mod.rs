@@ -162,16 +162,24 @@ fn stored(
 }
 
 /// Writes an event as the next link of its chain, whose end stays locked until the transaction ends. Its id is made
-/// here, so that ids follow each other as the links do and little time lies between id and commit. Returns its number.
+/// here, so that ids follow each other as the links do and little time lies between id and commit. The new end is signed only
+/// if the former one was: what somebody else wrote must not become good by what follows. Returns its number.
 async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEvent) -> Result<i64, DbError> {
     let link = store::next_link(tx, chain).await?;
     row.seq = link.seq;
     row.id = RowId(app.new_id(app.now()));
-    let hash = chain::hash(link.head.as_deref(), &row);
+    let hash = chain::hash(link.before.head.as_deref(), &row);
     row.hash = Some(hash.to_vec());
     store::insert(tx, &row).await?;
+    let good = link.before.head.is_none() || is_signed(app, chain, &link.before);
+    if !good {
+        tracing::error!(
+            chain,
+            "this end of the audit log is not under the secret key: see `hallpass audit verify`"
+        );
+    }
     let mac = app.secrets.audit.mac(&chain::head_message(chain, link.seq, &hash));
-    store::set_head(tx, chain, &hash, &mac).await?;
+    store::set_head(tx, chain, &hash, Some(mac.as_slice()).filter(|_| good)).await?;
     Ok(link.seq)
 }
 
@@ -214,6 +222,23 @@ pub async fn sign_ends_anew(app: &App) -> Result<()> {
         }
     }
     erase::sign_anew(app).await
+}
+
+/// Signs the ends that are under no key of ours, on the word of an operator who has looked at what `verify` finds: after the secret key
+/// was lost, or somebody wrote into the log. The event in `main` tells which. Returns their chains.
+pub async fn sign_foreign_ends(app: &App) -> Result<Vec<String>> {
+    let mut signed = Vec::new();
+    for (chain, end) in store::ends(&mut &app.db).await? {
+        let Some(head) = end.head.as_deref().filter(|_| !is_signed(app, &chain, &end)) else { continue };
+        let mac = app.secrets.audit.mac(&chain::head_message(&chain, end.seq, head));
+        store::sign(&mut &app.db, &chain, &end, &mac).await?;
+        signed.push(chain);
+    }
+    if !signed.is_empty() {
+        let detail = serde_json::json!({ "chains": signed });
+        record_alone(app, Event::new(Kind::AuditEndsSigned, &Client::local()).detail(detail)).await?;
+    }
+    Ok(signed)
 }
 
 /// The event of a finished check. It notes what was seen, as [`note_ends`] does.

@@ -56,7 +56,8 @@ impl StoredEvent {
 /// The place of the next event.
 pub(super) struct Link {
     pub(super) seq: i64,
-    pub(super) head: Option<Vec<u8>>,
+    /// The link before it.
+    pub(super) before: End,
 }
 
 /// The end of a chain.
@@ -77,19 +78,22 @@ pub(super) struct Strays {
 
 /// Takes the next number; the row stays locked until the transaction ends, so that nobody takes the same.
 pub(super) async fn next_link(db: &mut impl Statements, chain: &'static str) -> Result<Link, DbError> {
-    let sql = "update audit_chains set seq = seq + 1 where chain = $1 returning seq, head";
+    let sql = "update audit_chains set seq = seq + 1 where chain = $1 returning seq, head, mac";
     let row = db.query_opt(sql, &[chain.into()]).await?;
     let mut row = row.ok_or_else(|| DbError::missing("the audit chain is missing; restore a backup"))?;
-    Ok(Link { seq: row.int()?, head: row.maybe_bytes()? })
+    let seq = row.int()?;
+    let before = End { seq: seq - 1, head: row.maybe_bytes()?, mac: row.maybe_bytes()?, cut: None };
+    Ok(Link { seq, before })
 }
 
+/// Without a MAC the former one stays, which is not one of this end.
 pub(super) async fn set_head(
     db: &mut impl Statements,
     chain: &'static str,
     head: &[u8],
-    mac: &[u8],
+    mac: Option<&[u8]>,
 ) -> Result<(), DbError> {
-    let sql = "update audit_chains set head = $1, mac = $2 where chain = $3";
+    let sql = "update audit_chains set head = $1, mac = coalesce($2, mac) where chain = $3";
     db.execute(sql, &[head.into(), mac.into(), chain.into()]).await.map(drop)
 }
 

@@ -58,6 +58,7 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::ServerStarted
         | Kind::ServerStopped
         | Kind::AuditVerified
+        | Kind::AuditEndsSigned
         | Kind::AuditExported
         | Kind::AuditAnchored
         | Kind::DatabaseMoved

@@ -8,11 +8,16 @@
 //! Nobody's rights change by a mail that they did not answer. An address that has an account cannot be invited (its roles are changed
 //! directly); one that got an account since keeps it as it is, and the invitation stays unused until it is revoked or expires.
 //!
-//! Nobody invites to what they do not hold themselves: asked when an invitation is made, and of whoever sends it again. The roles are those
-//! of the moment of acceptance: one that was changed since is given as it is then, as to everybody who has it; one that is gone is left out.
+//! Nobody invites to what they do not hold themselves: asked when an invitation is made, of whoever sends it again, who answers for it from
+//! then on, and once more at acceptance. What whoever answers for it may not give any more by then (a role that was taken from them or holds
+//! more by now, the permission to give roles, an account that is closed or gone) is left out of the account, and the event says so: else
+//! somebody who was demoted would have their rights back under another address. Operators may give everything.
 //!
-//! An invitation stands until it is revoked, also when whoever made it may not invite any more: revoking a person's rights must not
-//! silently undo what others rely on. `invited_by` is in every list, so that those of somebody who turned out to be hostile can be found.
+//! The roles are those of the moment of acceptance: one that was changed since is given as it is then, as to everybody who has it. While a live
+//! invitation names a role, nobody deletes it, so that it comes to mean nothing else; one that expired and is sent again is asked about anew.
+//!
+//! For the rest an invitation stands until it is revoked, also when whoever made it may not invite any more: it opens an account like
+//! everybody's. `invited_by` is in every list, so that those of somebody who turned out to be hostile can be found.
 mod accept;
 mod pages;
 mod routes;
@@ -83,7 +88,7 @@ pub struct Invitation {
     pub name: Option<String>,
     /// Names of roles beyond `user`, sorted.
     pub roles: Vec<String>,
-    /// The administrator who invites; `None` for an operator.
+    /// The administrator who answers for it, having made it or sent it again last; `None` for an operator.
     pub invited_by: Option<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -111,7 +116,7 @@ pub struct InvitationView {
     pub roles: Vec<String>,
     /// `pending`, `accepted`, `revoked` or `expired`.
     pub state: &'static str,
-    /// Id of the administrator who invites; null for an operator.
+    /// Id of the administrator who answers for it, having made it or sent it again last; null for an operator.
     pub invited_by: Option<String>,
     /// RFC 3339.
     pub created_at: String,
@@ -213,8 +218,7 @@ async fn send(
     }
     let message = Message::Invitation {
         link: format!("{}/invitation?token={}", app.public_url, link.expose()),
-        // Never more than there is; whoever has less than an hour is told one.
-        hours: (life.as_secs() / 3600).max(1),
+        seconds: life.as_secs(),
     };
     mail::enqueue(app, tx, &invitation.email, &message, now).await
 }
@@ -278,11 +282,12 @@ pub async fn resend(
         return Err(Error::new(Code::InvitationExists));
     }
     let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
-    if !store::renew(tx, id, &link.digest(), now, now.plus(life)).await? {
+    if !store::renew(tx, id, actor.user(), &link.digest(), now, now.plus(life)).await? {
         return Err(Error::new(Code::InvitationOver));
     }
     roles::check_given(tx, actor.by, &former.roles).await?;
-    let invitation = Invitation { sent_at: now, expires_at: now.plus(life), ..former };
+    let invited_by = actor.user();
+    let invitation = Invitation { invited_by, sent_at: now, expires_at: now.plus(life), ..former };
     send(app, tx, &invitation, &link, life, now).await?;
     record(app, tx, actor, Kind::InvitationResent, &invitation, now);
     Ok(invitation)

@@ -95,17 +95,18 @@ pub(super) async fn of_address(db: &mut impl Statements, email_normalised: &str)
     db.query(sql, &[email_normalised.into()]).await?.into_iter().map(invitation).collect()
 }
 
-/// Replaces the link; the former one is dead. `false` when it was accepted or revoked.
+/// Replaces the link and who answers for it; the former one is dead. `false` when it was accepted or revoked.
 pub(super) async fn renew(
     db: &mut impl Statements,
     id: RowId,
+    by: Option<UserId>,
     link_hash: &[u8; 32],
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool> {
-    let sql = "update invitations set link_hash = $2, sent_at = $3, expires_at = $4
+    let sql = "update invitations set link_hash = $2, sent_at = $3, expires_at = $4, invited_by = $5
          where id = $1 and accepted_at is null and revoked_at is null";
-    let params = [id.into(), link_hash.into(), now.into(), expires_at.into()];
+    let params = [id.into(), link_hash.into(), now.into(), expires_at.into(), by.into()];
     Ok(db.execute(sql, &params).await? == 1)
 }
 

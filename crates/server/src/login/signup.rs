@@ -140,7 +140,7 @@ fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
     Message::VerifyEmail {
         link: verify_link(app, link),
         code,
-        link_hours: settings.verify_link_ttl.as_secs() / 3600,
+        link_seconds: settings.verify_link_ttl.as_secs(),
         code_minutes: settings.verify_code_life().as_secs() / 60,
     }
 }

@@ -1,5 +1,5 @@
 //! Every role's permissions in memory, as long as nobody has changed a role since they were read.
-use super::{list, store};
+use super::{EVERYTHING, USER, list, store};
 use crate::app::Inner;
 use crate::bus::ROLES;
 use crate::clock::Timestamp;
@@ -61,14 +61,20 @@ impl Grants {
         self.permissions.iter().any(|held| permission::covers(held, asked))
     }
 
-    /// Whether everything that the others are is held too.
+    /// Whether everything that the others are is held too: permissions and roles, since doors open to the name of a role as well.
     pub fn covers(&self, others: &Self) -> bool {
         others.permissions.iter().all(|one| self.allows(one))
+            && others.roles.iter().all(|role| self.can_give_role(role))
     }
 
     /// Whether the role is held.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held == role)
+    }
+
+    /// Whether the role's name is among what is held: as everybody's, as one's own, or because everything is.
+    pub fn can_give_role(&self, role: &str) -> bool {
+        role == USER || self.has_role(role) || self.allows(EVERYTHING)
     }
 
     /// The permissions, unless they are too long for a token.

@@ -13,7 +13,8 @@ use crate::web::{Client, csrf};
 use axum::http::{HeaderMap, Method};
 use hallpass_crypto::secret::RefreshToken;
 
-/// Trades the refresh token of a body, or else of the cookie, for the next tokens, which travel as those of the session do.
+/// Trades the refresh token of a body, or else of the cookie, for the next tokens, which travel as is wanted, or else as those of the
+/// session do.
 ///
 /// # Errors
 /// As [`tokens::rotate`]; after those with status 401 the client's cookies are of no use any more.
@@ -22,6 +23,7 @@ pub async fn refresh(
     client: &Client,
     headers: &HeaderMap,
     from_body: Option<&str>,
+    wanted: Option<Delivery>,
 ) -> Result<(SetCookies, TokenBody)> {
     let presented = match from_body {
         Some(token) => Some(token),
@@ -29,7 +31,7 @@ pub async fn refresh(
     };
     let presented = presented.ok_or_else(|| Error::new(Code::InvalidRefreshToken))?;
     let issued = tokens::rotate(app, presented, client).await?.0;
-    let delivery = match (from_body, issued.session.delivery) {
+    let delivery = match (from_body, wanted.unwrap_or(issued.session.delivery)) {
         (Some(_), _) => Delivery::Body,
         (None, Delivery::Body) => Delivery::Cookie,
         (None, chosen) => chosen,

@@ -153,6 +153,18 @@ pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Time
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
+pub(super) async fn vouchers(db: &mut impl Statements, id: UserId) -> Result<Vec<UserId>> {
+    let row = db.query_opt("select vouchers from users where id = $1", &[id.into()]).await?;
+    let text = row.map(|mut row| row.maybe_text()).transpose()?.flatten().unwrap_or_default();
+    Ok(text.split(' ').filter_map(UserId::parse).collect())
+}
+
+pub(super) async fn set_vouchers(db: &mut impl Statements, id: UserId, by: &[UserId]) -> Result<()> {
+    let text = by.iter().map(UserId::to_string).collect::<Vec<_>>().join(" ");
+    let text = Some(text.as_str()).filter(|text| !text.is_empty());
+    db.execute("update users set vouchers = $2 where id = $1", &[id.into(), text.into()]).await.map(drop)
+}
+
 pub(super) async fn change_email(
     db: &mut impl Statements,
     id: UserId,

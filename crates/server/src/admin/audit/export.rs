@@ -79,7 +79,7 @@ async fn page(
     let events = audit::list(&app.db, filter, *last, PAGE).await?;
     let mut lines = Vec::new();
     for event in events.iter().take_while(|event| !event.id.made_after(settled)) {
-        serde_json::to_writer(&mut lines, &AuditEvent::from(event)).map_err(Error::internal)?;
+        serde_json::to_writer(&mut lines, &AuditEvent::new(event, &app.places)).map_err(Error::internal)?;
         lines.push(b'\n');
         *last = Some(event.id);
     }

@@ -47,7 +47,7 @@ async fn list_audit(
     let (filter, before) = (filter(&query)?, query::row(&query, "before")?);
     let limit = usize::from(query::limit(&query, 50, 200)?);
     let found = page(&app, &admin, &client, &filter, before, limit).await?;
-    let events = found.events.iter().map(AuditEvent::from).collect();
+    let events = found.events.iter().map(|event| AuditEvent::new(event, &app.places)).collect();
     Ok(Json(AuditPage { events, next: found.next.map(|id| id.to_string()) }))
 }
 
