@@ -55,6 +55,13 @@ pub struct Grants {
     pub as_of: Timestamp,
 }
 
+impl Default for Grants {
+    /// Nothing at all, of the beginning of time: made of it, a token is outdated by any change.
+    fn default() -> Self {
+        Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) }
+    }
+}
+
 impl Grants {
     /// Whether that permission is among what is held; one with wildcards only if all that it stands for is.
     pub fn allows(&self, asked: &str) -> bool {
