@@ -18,6 +18,9 @@ use tokio::sync::{Notify, watch};
 /// `typ` of an access token (RFC 9068 2.1).
 const TYPE: &str = "at+jwt";
 
+/// Answers about permissions that are kept for each token that is.
+const ANSWERS: usize = 4;
+
 /// How the verifier is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,7 +50,8 @@ pub(crate) struct Shared {
     pub(crate) revoked: RwLock<Revoked>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) settings: Builder,
-    cache: Cache,
+    cache: Cache<Arc<Verified>>,
+    pub(crate) answers: Cache<bool>,
     leeway: i64,
 }
 
@@ -63,6 +67,7 @@ impl Shared {
             state: watch::channel(State::default()).0,
             settings: settings.clone(),
             cache: Cache::new(settings.cached),
+            answers: Cache::new(settings.cached.saturating_mul(ANSWERS)),
             leeway,
         }
     }
@@ -90,6 +95,7 @@ impl Shared {
             revoked.clear();
         }
         self.cache.clear();
+        self.answers.clear();
         self.publish(|state| state.resets += 1);
     }
 
@@ -127,7 +133,8 @@ impl Shared {
         };
         let claims = jwt::verify_with(token, |kid| keys.get(kid), &expected)?;
         let (caller, subject, expires) = Caller::read(claims)?;
-        let verified = Arc::new(Verified { caller, subject, expires, epoch: keys.epoch });
+        let verified =
+            Arc::new(Verified { caller: caller.with_token(token), subject, expires, epoch: keys.epoch });
         self.cache.put(digest, Arc::clone(&verified));
         Ok(verified)
     }

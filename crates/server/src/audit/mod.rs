@@ -19,13 +19,13 @@ pub use anchor::Anchor;
 pub use erase::{ask_erasure, erase_due};
 pub use kind::Kind;
 pub use prune::prune;
-pub use search::{Searched, search};
+pub use search::{Searched, Walked, search, walk};
 pub use verify::{Report, verify};
 pub use view::AuditEvent;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Statements, Tx};
+use crate::db::{Db, DbError, Statements, Tx};
 use crate::error::Result;
 use crate::events;
 use crate::geoip::Place;
@@ -275,19 +275,44 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-/// Events of all chains after one of them, oldest first, at most `limit`.
+/// Events of all chains that pass a filter, after one of them, oldest first, at most `limit`.
+///
+/// # Errors
+/// The database's.
 pub async fn list(
-    mut db: impl Statements,
+    db: &Db,
     filter: &Filter,
-    after: Option<RowId>,
-    limit: i64,
+    mut after: Option<RowId>,
+    limit: usize,
 ) -> Result<Vec<StoredEvent>> {
-    Ok(store::list(&mut db, filter, after, limit).await?)
+    let mut events = Vec::new();
+    loop {
+        let step = walk(db, filter, after, None).await?;
+        events.extend(step.events);
+        if events.len() >= limit || step.next.is_none() {
+            events.truncate(limit);
+            return Ok(events);
+        }
+        after = step.next;
+    }
 }
 
-/// The last `limit` events, oldest first.
-pub async fn latest(mut db: impl Statements, filter: &Filter, limit: i64) -> Result<Vec<StoredEvent>> {
-    Ok(store::latest(&mut db, filter, limit).await?)
+/// The last `limit` events that pass a filter, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn latest(db: &Db, filter: &Filter, limit: usize) -> Result<Vec<StoredEvent>> {
+    let (mut events, mut before) = (Vec::new(), None);
+    while events.len() < limit {
+        let found = search(db, filter, before, limit - events.len()).await?;
+        events.extend(found.events);
+        before = found.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    events.reverse();
+    Ok(events)
 }
 
 /// One line of a user's own security log.

@@ -1,7 +1,7 @@
 //! Rows of `audit_events` and `audit_chains`.
-use super::{EventView, Filter};
+use super::EventView;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements, Value};
+use crate::db::{DbError, Row, Statements};
 use crate::ids::{RowId, UserId};
 use std::collections::BTreeMap;
 
@@ -186,20 +186,24 @@ pub(super) async fn links(
     rows.into_iter().map(stored).collect()
 }
 
-/// Events of all chains that pass a filter, after one of them, in the order of their ids, which is that of time.
-pub(super) async fn list(
+/// Events after one of them, in the order of their ids, which is that of time, of one user or of all.
+pub(super) async fn after(
     db: &mut impl Statements,
-    filter: &Filter,
+    user: Option<UserId>,
     after: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
-    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+    let of_all = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash, erased_by from audit_events
-         where chain is not null and id > $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
-         and at >= $4 and at < $5 and ($6 = '' or result = $6) order by id limit $7";
+         where chain is not null and id > $1 order by id limit $2";
+    let of_one = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
+         where chain is not null and id > $1 and user_id = $3 order by id limit $2";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let [user, kind, since, until, result] = params(filter);
-    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, result, limit.into()]).await?;
+    let rows = match user {
+        None => db.query(of_all, &[(&after).into(), limit.into()]).await?,
+        Some(user) => db.query(of_one, &[(&after).into(), limit.into(), user.into()]).await?,
+    };
     rows.into_iter().map(stored).collect()
 }
 
@@ -223,30 +227,6 @@ pub(super) async fn before(
         Some(user) => db.query(of_one, &[(&before).into(), limit.into(), user.into()]).await?,
     };
     rows.into_iter().map(stored).collect()
-}
-
-/// The last events that pass a filter, in order.
-pub(super) async fn latest(
-    db: &mut impl Statements,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, DbError> {
-    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash, erased_by from audit_events
-         where chain is not null and ($1 = '' or user_id = $1) and ($2 = '' or kind = $2)
-         and at >= $3 and at < $4 and ($5 = '' or result = $5) order by id desc limit $6";
-    let [user, kind, since, until, result] = params(filter);
-    let rows = db.query(sql, &[user, kind, since, until, result, limit.into()]).await?;
-    rows.into_iter().rev().map(stored).collect()
-}
-
-fn params(filter: &Filter) -> [Value<'_>; 5] {
-    let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
-    let kind = filter.kind.map(super::Kind::name).unwrap_or_default();
-    let (since, until) =
-        (filter.since.unwrap_or(Timestamp(i64::MIN)), filter.until.unwrap_or(Timestamp(i64::MAX)));
-    let result = filter.failed.map_or("", |failed| if failed { "failure" } else { "success" });
-    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into(), result.into()]
 }
 
 pub(super) async fn of_user(

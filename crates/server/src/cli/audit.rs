@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Events read at a time by an export.
-const PAGE: i64 = 1000;
+const PAGE: usize = 1000;
 /// Longer than the commit of an event takes after its id was made. What is younger may still be joined by an event with
 /// an earlier id.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ impl AuditCommand {
 fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
     common.with_app(async |app, out| {
         let filter = which.filter(&app).await?;
-        let events = audit::latest(&app.db, &filter, i64::from(limit)).await?;
+        let events = audit::latest(&app.db, &filter, usize::try_from(limit)?).await?;
         let values: Vec<AuditEvent> =
             events.iter().map(|event| AuditEvent::new(event, &app.places)).collect();
         out.show(&json!({ "events": values }), || {

@@ -5,6 +5,7 @@ use crate::audit::{self, Event, Kind};
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::hooks::{self, Registration};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
@@ -49,7 +50,8 @@ fn has_account() -> Error {
 /// Makes the account that somebody was invited to. The mailbox is proven by the link; nobody is signed in.
 ///
 /// # Errors
-/// [`Code::InvalidToken`]; [`Code::ValidationFailed`], [`Code::UsernameTaken`] and [`Code::Busy`] (the link stays good);
+/// [`Code::InvalidToken`]; [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`], [`Code::RefusedByHook`] and
+/// [`Code::HookFailed`] (the link stays good);
 /// [`Code::EmailTaken`] when the address has an account by now, which whoever has its mailbox may know.
 pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User> {
     let (invitation, email, digest) = peek(app, &wish.token).await?;
@@ -68,6 +70,14 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     {
         return Err(Error::new(Code::UsernameTaken));
     }
+    let asked = Registration {
+        email: &email,
+        username: context.username,
+        name: context.name,
+        device_name: None,
+        invitation: Some(invitation.id),
+    };
+    hooks::before_register(app, client, &asked).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
@@ -87,6 +97,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
         roles: &given,
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(has_account)?;
+    store::note_account(&mut tx, invitation.id, user.id).await?;
     if user.username.is_none() && wish.username.is_some() {
         return Err(Error::new(Code::UsernameTaken));
     }
@@ -108,7 +119,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
 /// Which of the roles whoever answers for an invitation may give at this moment, and which not. Under [`roles::lock`], which whoever takes
 /// rights holds too.
 async fn still_given(app: &App, tx: &mut Tx, invitation: &Invitation) -> Result<(Vec<String>, Vec<String>)> {
-    let mut held = Grants::default();
+    let mut held = Grants::NONE;
     if let Some(inviter) = invitation.invited_by
         && let Some(user) = users::find_in(tx, inviter).await?.filter(|user| user.disabled_at.is_none())
     {

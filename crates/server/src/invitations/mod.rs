@@ -36,7 +36,7 @@ use crate::ids::{RowId, UserId};
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::roles::{self, Authority};
-use crate::users::{self, Way};
+use crate::users::{self, User, Way};
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
 use serde::Serialize;
@@ -253,6 +253,14 @@ pub async fn of_address(mut db: impl Statements, email_normalised: &str) -> Resu
     Ok(store::of_address(&mut db, email_normalised).await?)
 }
 
+/// Invitations of a user's address, and the one that the account came of, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn of_person(mut db: impl Statements, user: &User) -> Result<Vec<Invitation>> {
+    Ok(store::of_person(&mut db, user.id, &user.email_normalised).await?)
+}
+
 /// Mails a new link, which lives from now on; the former one is dead. Expired invitations come back to life by it.
 /// Under [`roles::lock`]; [`mail::commit`] ends it.
 ///
@@ -310,12 +318,12 @@ pub async fn revoke(app: &App, tx: &mut Tx, actor: Actor<'_>, id: RowId) -> Resu
     Ok(revoked)
 }
 
-/// Drops the invitations of an address, for example because its account is being deleted.
+/// Drops the invitations of an address, and the one that the account came of, since the account is being deleted.
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_address(tx: &mut Tx, email_normalised: &str) -> Result<()> {
-    Ok(store::forget(tx, email_normalised).await?)
+pub async fn forget_person(tx: &mut Tx, user: &User) -> Result<()> {
+    Ok(store::forget(tx, user.id, &user.email_normalised).await?)
 }
 
 /// Removes invitations whose link ended before an instant, a batch at a time; returns how many.

@@ -75,6 +75,7 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
         username: wish.username.as_ref().map(|name| name.typed.as_str()),
         name: wish.name.as_deref(),
         device_name: wish.device_name.as_deref(),
+        invitation: None,
     };
     hooks::before_register(app, client, &asked).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;

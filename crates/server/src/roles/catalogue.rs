@@ -63,6 +63,9 @@ impl Default for Grants {
 }
 
 impl Grants {
+    /// Of somebody who may do nothing, such as one who is gone.
+    pub const NONE: Self = Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) };
+
     /// Whether that permission is among what is held; one with wildcards only if all that it stands for is.
     pub fn allows(&self, asked: &str) -> bool {
         self.permissions.iter().any(|held| permission::covers(held, asked))

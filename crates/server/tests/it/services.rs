@@ -3,6 +3,7 @@ mod feed;
 mod follow;
 mod introspect;
 mod keys;
+mod permissions;
 mod skew;
 mod stand_in;
 

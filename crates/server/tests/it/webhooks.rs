@@ -185,6 +185,55 @@ async fn a_reused_refresh_token_is_told() {
 }
 
 #[tokio::test]
+async fn a_session_in_which_an_administrator_acts_is_told_from_its_beginning_to_its_end_with_who_it_is() {
+    let (server, receiver, _, _) = listened(Reply::Status(200)).await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    let boss_id = boss.get("/api/v1/me").await.json["user"]["id"].clone();
+    let mut ann = server.signed_in(ANN).await;
+    let ann_id = ann.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
+    run_once(&server.app).await.unwrap();
+    let before = receiver.got().len();
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let path = format!("/api/v1/admin/users/{ann_id}/impersonate");
+        let answer = boss.post(&path, json!({ "reason": "Ticket 4711" })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let mut acting = server.client();
+        acting.bearer = Some(answer.json["accessToken"].as_str().unwrap().to_owned());
+        begun.push(acting.get("/api/v1/me").await.json["session"]["id"].clone());
+    }
+    // One is ended by whom it is about, the other ends with the administrator's own.
+    let ended = ann.delete(&format!("/api/v1/sessions/{}", begun[0].as_str().unwrap())).await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    assert_eq!(boss.post_nothing("/api/v1/logout").await.status, 200);
+    run_once(&server.app).await.unwrap();
+    let got: Vec<_> = receiver.got()[before..].iter().map(Got::json).collect();
+    let of_ann = |kind: &str| {
+        let of_ann =
+            got.iter().filter(|one| one["type"] == kind && one["data"]["user"]["id"] == ann_id.as_str());
+        of_ann.map(|one| one["data"].clone()).collect::<Vec<_>>()
+    };
+    let created = of_ann("session.created");
+    assert_eq!(created.len(), 2, "{got:?}");
+    for (one, id) in created.iter().zip(&begun) {
+        assert_eq!(
+            (&one["session"]["impersonatedBy"], &one["session"]["acr"]),
+            (&boss_id, &json!("0")),
+            "{one}"
+        );
+        assert!(created.iter().any(|one| one["session"]["id"] == *id));
+    }
+    let ended = of_ann("session.ended");
+    for (id, reason) in begun.iter().zip(["ended_by_owner", "impersonator_ended"]) {
+        let one = ended.iter().find(|one| one["session"]["id"] == *id);
+        let one = one.unwrap_or_else(|| panic!("no end of {id} in {ended:?}"));
+        assert_eq!((&one["reason"], &one["session"]["impersonatedBy"]), (&json!(reason), &boss_id));
+    }
+    assert_eq!(ended.len(), 2);
+}
+
+#[tokio::test]
 async fn without_an_endpoint_a_sign_in_costs_no_statement_more() {
     let server = TestApp::start().await;
     server.sign_up(ANN).await;

@@ -91,7 +91,7 @@ async fn beyond_vouchers(app: &App, tx: &mut Tx, id: UserId, names: &[String]) -
         let user = users::find_in(tx, voucher).await?.filter(|user| user.disabled_at.is_none());
         let held = match user {
             Some(user) => roles::grants_in(app, &mut *tx, &user.roles).await?,
-            None => Grants::default(),
+            None => Grants::NONE,
         };
         if !held.covers(&wanted) {
             return Ok(true);

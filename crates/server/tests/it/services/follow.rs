@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 const ISSUER: &str = "http://localhost:3000";
-const ANN: &str = "ann@example.com";
+pub const ANN: &str = "ann@example.com";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that comes back under the same address.
 pub struct World {
-    place: Place,
+    pub place: Place,
     pub address: String,
     server: Option<Server>,
 }
@@ -37,7 +37,7 @@ impl World {
         self.server.as_ref().unwrap()
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.server.take().unwrap().kill();
     }
 
@@ -63,11 +63,17 @@ impl World {
         verifier
     }
 
+    pub fn metrics(&self) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.0\r\nhost: x\r\n\r\n").unwrap();
+        std::io::read_to_string(stream).unwrap()
+    }
+
     pub fn sign_in(&self) -> String {
         self.server().sign_in(ANN, PASSWORD)
     }
 
-    fn log_out(&self, token: &str) {
+    pub fn log_out(&self, token: &str) {
         assert_eq!(self.server().send("POST", "/api/v1/logout", token, &json!({})).0, 200);
     }
 }
@@ -78,7 +84,7 @@ pub async fn until(verifier: &Verifier, condition: impl FnMut(&State) -> bool) {
 }
 
 /// Waits until the token is refused so; returns how long it took.
-async fn refused(verifier: &Verifier, token: &str, why: VerifyError) -> Duration {
+pub async fn refused(verifier: &Verifier, token: &str, why: VerifyError) -> Duration {
     let (began, mut state) = (Instant::now(), verifier.state());
     while verifier.verify_now(token).err().as_ref() != Some(&why) {
         timeout(PATIENCE, state.changed()).await.expect("in time").unwrap();
@@ -142,11 +148,7 @@ async fn a_new_sign_in_right_after_everything_was_ended_is_good_and_nobody_was_a
         refused(&verifier, &old, VerifyError::Revoked).await;
         assert!(verifier.verify(&new).await.is_ok(), "in the same second");
     }
-    let (address, path) = (&world.address, "/metrics");
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut stream, format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes())
-        .unwrap();
-    let metrics = std::io::read_to_string(stream).unwrap();
+    let metrics = world.metrics();
     assert!(metrics.contains("/api/v1/revocations") && !metrics.contains("/api/v1/introspect"), "{metrics}");
 }
 
