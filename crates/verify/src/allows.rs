@@ -1,7 +1,8 @@
 //! What a user may do whose token does not tell, since it would be too long.
 //!
 //! An answer of the server counts for as long as the token that it was asked with: whatever takes a permission away is told by the feed and
-//! makes the token outdated, which is looked at before every use of an answer. While the feed is not live no answer is kept or used.
+//! makes the token outdated, which is looked at before every use of an answer. While the feed is not live no answer is kept or used. Nor is
+//! one about a token that is new here: a node of the server that has not heard yet of what the token is made of may give an older answer.
 use crate::builder::Stale;
 use crate::caller::Caller;
 use crate::error::VerifyError;
@@ -12,7 +13,10 @@ use hallpass_crypto::permission::is_concrete;
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::time::Duration;
 
+/// Longer than a node of the server takes to hear of what another has written.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Permissions that the server takes in one question.
 const MOST: usize = 50;
 
@@ -40,9 +44,10 @@ impl Shared {
                 None => unknown.push(*permission),
             }
         }
+        let keep = live && self.verified(token)?.seen.elapsed() >= SETTLED;
         for asked in unknown.chunks(MOST) {
             let missing = self.missing(token, asked).await?;
-            for permission in asked.iter().filter(|_| live) {
+            for permission in asked.iter().filter(|_| keep) {
                 let held = !missing.iter().any(|one| one == permission);
                 self.answers.put(key(token, permission), held);
             }

@@ -3,6 +3,7 @@ use crate::caller::Caller;
 use crate::revoked::Subject;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
 type Digest = [u8; 32];
 
@@ -12,6 +13,8 @@ pub(crate) struct Verified {
     pub(crate) subject: Subject,
     /// `exp`, in seconds.
     pub(crate) expires: i64,
+    /// When this process first saw it.
+    pub(crate) seen: Instant,
     /// The set of keys that it was verified with.
     pub(crate) epoch: u64,
 }

@@ -88,7 +88,8 @@ impl Verifier {
     }
 
     /// Whether a caller has all of these permissions, such as `orders:read`. Most tokens tell. Of one whose user has too many for a token
-    /// the server is asked (scope `authorize`); its answer counts for as long as the token does, and no longer than the feed is live.
+    /// the server is asked (scope `authorize`); its answer counts for as long as the token does, and no longer than the feed is live; in the
+    /// first seconds of a token each question is asked.
     ///
     /// # Errors
     /// Where the server has to be asked: [`VerifyError::Unavailable`] when it does not answer or the feed is not live (with

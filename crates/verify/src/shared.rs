@@ -13,6 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 use tokio::sync::{Notify, watch};
 
 /// `typ` of an access token (RFC 9068 2.1).
@@ -116,7 +117,7 @@ impl Shared {
     }
 
     /// Signature and times.
-    fn verified(&self, token: &str) -> Result<Arc<Verified>, VerifyError> {
+    pub(crate) fn verified(&self, token: &str) -> Result<Arc<Verified>, VerifyError> {
         let now = now();
         let keys = self.keys.current();
         let digest = sha256(token.as_bytes());
@@ -133,8 +134,8 @@ impl Shared {
         };
         let claims = jwt::verify_with(token, |kid| keys.get(kid), &expected)?;
         let (caller, subject, expires) = Caller::read(claims)?;
-        let verified =
-            Arc::new(Verified { caller: caller.with_token(token), subject, expires, epoch: keys.epoch });
+        let (caller, seen) = (caller.with_token(token), Instant::now());
+        let verified = Arc::new(Verified { caller, subject, expires, seen, epoch: keys.epoch });
         self.cache.put(digest, Arc::clone(&verified));
         Ok(verified)
     }
