@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The key that signs and all keys that verify.
 #[derive(Default)]
 pub struct KeySet {
-    /// Signs new tokens; `None` only before `keys::load`.
+    /// Signs new tokens; `None` only before `keys::maintain`.
     pub active: Option<SigningKey>,
     /// Verify tokens, by key id.
     pub verifying: HashMap<String, VerifyingKey>,

@@ -40,6 +40,7 @@ const PASSWORDS: [&str; 7] = [
     "encrypted_password",
     "hash",
 ];
+
 pub(super) fn read(fields: &mut Fields) -> Result<Given> {
     let status = status(fields)?;
     if status == Some("deleted") || any(fields, DELETED)? || deleted_at(fields) {
