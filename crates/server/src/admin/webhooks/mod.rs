@@ -208,15 +208,16 @@ pub struct PingedBody {
     error: Option<String>,
 }
 
-/// Sends `webhook.ping` at once, also to an endpoint that is disabled, and tells what came of it.
+/// Sends `webhook.ping` at once, also to an endpoint that is disabled, and tells what came of it. Needs a fresh proof of identity.
 #[utoipa::path(post, path = "/api/v1/admin/webhooks/{id}/ping", tag = "administration", security(("bearer" = ["hallpass:webhooks:write"])),
     params(("id" = String, Path, description = "Id of the endpoint")), responses(
     (status = 200, body = PingedBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn ping_webhook(
     State(app): State<App>,
-    _: Admin<WebhooksWrite>,
+    admin: Admin<WebhooksWrite>,
     Segment(id): Segment,
 ) -> Result<Json<PingedBody>> {
+    admin.require_fresh(&app)?;
     let pinged = webhooks::ping(&app, row(&id)?).await?;
     Ok(Json(PingedBody { taken: pinged.taken, status: pinged.status, error: pinged.error }))
 }
