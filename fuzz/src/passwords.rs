@@ -39,9 +39,9 @@ pub fn password_hash(data: &[u8]) {
 /// Whether trying takes no longer than the fuzzer has patience for. What is costlier and out of bounds is refused without
 /// work, so it is tried as well.
 fn cheap(stored: &str) -> bool {
-    if stored.starts_with("$2") {
-        return stored
-            .get(4..6)
+    if let Some(bcrypt) = stored.strip_prefix("$sha256-in-bcrypt$").or_else(|| stored.strip_prefix("$2").and(stored.get(1..))) {
+        return bcrypt
+            .get(3..5)
             .and_then(|cost| cost.parse().ok())
             .is_none_or(|cost: u32| !(5..=16).contains(&cost));
     }

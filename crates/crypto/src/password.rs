@@ -183,7 +183,7 @@ pub fn hash(
 
 /// Whether `password` is the one that `hash` was made of.
 ///
-/// Reads Argon2id and Argon2i PHC strings, bcrypt `$2a$`, `$2b$`, `$2y$`, and what [`legacy`] makes. The NFC form is tried first,
+/// Reads PHC strings of Argon2id, Argon2i and Argon2d, bcrypt `$2a$`, `$2b$`, `$2y$`, and what [`legacy`] makes. The NFC form is tried first,
 /// then the form as received, for hashes made elsewhere. bcrypt refuses more than 72 bytes and NUL, which it
 /// would ignore or repeat, at the same cost as a wrong password.
 ///

@@ -91,6 +91,72 @@ fn django_hashes_verify() {
 }
 
 #[test]
+fn django_hashes_beyond_its_default_verify() {
+    // RFC 7914 section 12 in Django's order.
+    let tag = "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2\
+               d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887";
+    let tag = BASE64.encode(&HEXLOWER.decode(tag.as_bytes()).unwrap());
+    verifies("pleaseletmein", &stored(&format!("scrypt$16384$SodiumChloride$8$1${tag}")));
+    // bcrypt of the hexadecimal digits of SHA-256, so that it sees a long password whole.
+    for (password, digits) in [
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (&"a".repeat(100), "2816597888e4a0d3a36b82b83316ab32680eb8f00f8cd3b904d681246d285a0e"),
+    ] {
+        let bcrypt = bcrypt::hash_with_salt(digits, 4, [1; 16]).unwrap().to_string();
+        let form = stored(&format!("bcrypt_sha256${bcrypt}"));
+        verifies(password, &form);
+        assert_eq!(check(digits, &form), Ok(false), "the digest is no password");
+    }
+    let costly = "bcrypt_sha256$$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    assert_eq!(read_legacy(costly, None), Err(PasswordError::BadParams));
+}
+
+#[test]
+fn supabases_form_of_firebases_scrypt_verifies() {
+    let form = |costs: &str| {
+        let key = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==";
+        let hash = "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==";
+        format!("$fbscrypt${costs},ss=Bw==,sk={key}$42xEC+ixf3L2lw==${hash}")
+    };
+    let read = stored(&form("v=1,n=14,r=8,p=1"));
+    verifies("user1password", &read);
+    assert!(!read.contains("jxspr8Ki"), "the signer key is stored nowhere");
+    assert_eq!(read_legacy(&form("v=2,n=14,r=8,p=1"), None), Err(PasswordError::Unsupported));
+    assert_eq!(read_legacy(&form("v=1,n=14,r=8,p=2"), None), Err(PasswordError::Unsupported));
+    assert_eq!(read_legacy(&form("v=1,n=300,r=8,p=1"), None), Err(PasswordError::BadParams));
+    assert_eq!(read_legacy("$fbscrypt$v=1,n=14,r=8,p=1$AAAA$AAAA", None), Err(PasswordError::Malformed));
+}
+
+#[test]
+fn pbkdf2_in_phc_strings_with_a_length_verifies() {
+    // RFC 6070, 4096 iterations.
+    let tag = HEXLOWER.decode(b"4b007901b765489abead49d926f721d065a429c1").unwrap();
+    let tag = data_encoding::BASE64_NOPAD.encode(&tag);
+    verifies("password", &stored(&format!("$pbkdf2-sha1$i=4096,l=20$c2FsdA${tag}")));
+    for wrong in ["i=4096,l=21", "i=4096,l=", "i=,l=20", "l=20,i=4096"] {
+        let form = format!("$pbkdf2-sha1${wrong}$c2FsdA${tag}");
+        assert_eq!(read_legacy(&form, None), Err(PasswordError::Malformed), "{wrong}");
+    }
+}
+
+#[test]
+fn the_three_kinds_of_argon2_verify() {
+    use argon2::Algorithm::{Argon2d, Argon2i, Argon2id};
+    for algorithm in [Argon2d, Argon2i, Argon2id] {
+        let params = argon2::Params::new(1024, 1, 1, Some(32)).unwrap();
+        let mut tag = [0; 32];
+        argon2::Argon2::new(algorithm, argon2::Version::V0x13, params)
+            .hash_password_into(b"password", b"somesalt", &mut tag)
+            .unwrap();
+        let form = argon2_form(algorithm, TINY, b"somesalt", &tag).unwrap();
+        assert!(form.starts_with(&format!("${algorithm}$")), "{form}");
+        assert_eq!(check("password", &form), Ok(true), "{form}");
+        assert_eq!(check("passwort", &form), Ok(false), "{form}");
+        assert_eq!(stored(&form), form);
+    }
+}
+
+#[test]
 fn aspnet_identity_hashes_of_both_versions_verify() {
     // PasswordHasherTest of ASP.NET Identity.
     verifies("my password", &stored("AAABAgMEBQYHCAkKCwwNDg+ukCEMDf0yyQ29NYubggHIVY0sdEUfdyeM+E1LtH1uJg=="));
@@ -254,6 +320,12 @@ fn what_is_no_hash_is_refused() {
         "AA==",
         "pbkdf2:md5:1$salt$00",
         "$sha256-in-argon2id$before=,after=",
+        "$sha256-in-bcrypt$",
+        "$sha256-in-bcrypt$2b$12$short",
+        "$sha256-in-bcrypt$sha256-in-bcrypt$2b$12$short",
+        "$fbscrypt$",
+        "bcrypt_sha256$$2b$",
+        "scrypt$16384$salt$8$1",
         "$sha1-in-argon2id$before=,after=$argon2id$",
         "$sha256-in-argon2id$before=,after=$sha256-in-argon2id$before=,after=$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAA",
     ] {
@@ -313,7 +385,7 @@ proptest! {
 
     #[test]
     fn arbitrary_text_never_panics(
-        text in prop_oneof![".{0,200}", "\\$(scrypt|pbkdf2-sha256|firebase-scrypt|sha256-in-argon2id)[$a-z0-9=,/+.]{0,80}",
+        text in prop_oneof![".{0,200}", "\\$(scrypt|pbkdf2-sha256|firebase-scrypt|fbscrypt|sha256-in-argon2id|sha256-in-bcrypt)[$a-z0-9=,/+.]{0,80}",
             "[A-Za-z0-9+/=]{0,120}"]
     ) {
         let _ = read_legacy(&text, None);

@@ -188,7 +188,7 @@ fn unreadable_hashes_are_errors_and_not_wrong_passwords() {
         ("", PasswordError::Malformed),
         ("plain", PasswordError::Malformed),
         (
-            "$argon2d$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$BwcHBwcHBwcHBwcHBwcHBw",
+            "$argon2x$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$BwcHBwcHBwcHBwcHBwcHBw",
             PasswordError::Unsupported,
         ),
         (

@@ -74,7 +74,8 @@ fn needed(query: &Query) -> Result<Needed> {
             return Err(Error::field(name, "invalid_value", text));
         }
     }
-    Needed::from_lists(query.get("permission"), query.get("role"))
+    let list = |name| Some(query.get(name)).filter(|list| !list.is_empty());
+    Needed::from_lists(list("permission"), list("role"))
 }
 
 fn allow(needed: &Needed, current: &Current) -> Result<()> {

@@ -85,6 +85,8 @@ fn cors(app: &App) -> CorsLayer {
             IF_MATCH,
             IF_NONE_MATCH,
             HeaderName::from_static("x-csrf-token"),
+            HeaderName::from_static("x-xsrf-token"),
+            HeaderName::from_static("csrf-token"),
             DEVICE_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])

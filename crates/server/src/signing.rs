@@ -2,6 +2,8 @@
 use hallpass_crypto::jwk::{SigningKey, VerifyingKey};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The key that signs and all keys that verify.
 #[derive(Default)]
@@ -18,17 +20,27 @@ pub struct KeySet {
 
 /// The current [`KeySet`], replaced whole when keys rotate.
 #[derive(Default)]
-pub struct Signing(RwLock<Arc<KeySet>>);
+pub struct Signing {
+    current: RwLock<Arc<KeySet>>,
+    /// When keys were last looked for on behalf of a token, by the monotonic clock.
+    turn: Mutex<Option<Duration>>,
+}
 
 impl Signing {
     /// The current keys.
     pub fn current(&self) -> Arc<KeySet> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the turn to read keys and put them in place, so that what was read before never replaces what was read after.
+    /// Holds when somebody last looked on behalf of a token.
+    pub async fn turn(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.turn.lock().await
     }
 
     /// Puts new keys in place.
     pub fn replace(&self, mut keys: KeySet) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         keys.epoch = current.epoch + 1;
         *current = Arc::new(keys);
     }

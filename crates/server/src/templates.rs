@@ -3,7 +3,7 @@
 //! The language is Jinja's (minijinja), without blocks and includes: an `.html` template is the inside of the
 //! `layout.html` of its folder, which prints it as `{{ content }}`. `.html` is escaped, `.txt` is not.
 //! The first line of a mail's `.txt` is `Subject: …`. Mails see `product`, `subject` and `mail.*`, pages `product` and
-//! `page.*`. Filters beside the usual ones: `3|count("hour")` gives `3 hours`, `mail.at|moment` a date for people.
+//! `page.*`. Filters beside the usual ones: `3|count("hour")` gives `3 hours`, `10800|lasting` as well, `mail.at|moment` a date for people.
 use minijinja::value::{Serde, Value as Jinja};
 use minijinja::{Environment, Error, UndefinedBehavior, context};
 use serde_json::Value;
@@ -96,6 +96,7 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         environment.set_fuel(Some(FUEL));
         environment.add_filter("count", count);
+        environment.add_filter("lasting", lasting);
         environment.add_filter("moment", moment);
         for (name, text) in BUILT_IN {
             let replaced = match overrides {
@@ -154,6 +155,14 @@ fn count(number: u64, unit: &str) -> String {
         0 => format!("less than one {unit}"),
         1 => format!("1 {unit}"),
         _ => format!("{number} {unit}s"),
+    }
+}
+
+/// `5 minutes`, `24 hours`: seconds for people, who are never told more than there is.
+pub fn lasting(seconds: u64) -> String {
+    match seconds {
+        7200.. => count(seconds / 3600, "hour"),
+        _ => count(seconds / 60, "minute"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! A service that is not Hallpass, with one guarded route. See the crate's README for a tour.
+//! A service that is not Hallpass, with guarded routes. See the crate's README for a tour.
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use hallpass_verify::{Caller, Denied, Stale, Verifier};
@@ -15,6 +16,11 @@ async fn admins(caller: Caller) -> Result<&'static str, Denied> {
     Ok("only administrators read this\n")
 }
 
+async fn orders(State(verifier): State<Verifier>, caller: Caller) -> Result<&'static str, Denied> {
+    verifier.require_permissions(&caller, &["orders:read"]).await?;
+    Ok("only who may read orders reads this\n")
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let setting = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
@@ -23,7 +29,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .service_key(&setting("SERVICE_KEY", ""))
         .when_stale(Stale::Introspect)
         .build()?;
-    let routes = Router::new().route("/hello", get(hello)).route("/admins", get(admins)).with_state(verifier);
+    let routes = Router::new()
+        .route("/hello", get(hello))
+        .route("/admins", get(admins))
+        .route("/orders", get(orders))
+        .with_state(verifier);
     let listener = tokio::net::TcpListener::bind(setting("LISTEN", "127.0.0.1:4000")).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     axum::serve(listener, routes).await?;

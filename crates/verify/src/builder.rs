@@ -59,7 +59,8 @@ impl Builder {
         self
     }
 
-    /// The service key, with the scope `revocations` at least.
+    /// The service key, with the scope `revocations` at least; with `introspect` for [`Stale::Introspect`], with `authorize` for users with
+    /// more permissions than a token holds.
     #[must_use]
     pub fn service_key(mut self, key: &str) -> Self {
         key.trim().clone_into(&mut self.key);
@@ -101,7 +102,8 @@ impl Builder {
         self
     }
 
-    /// Verified tokens that are kept; by default 10,000, at about 1 KiB each. 0 verifies each signature anew.
+    /// Verified tokens that are kept; by default 10,000, at about 1 KiB each. 0 verifies each signature anew, and asks for permissions that
+    /// a token does not tell each time.
     #[must_use]
     pub const fn cache(mut self, tokens: usize) -> Self {
         self.cached = tokens;

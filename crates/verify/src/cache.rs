@@ -2,7 +2,8 @@
 use crate::caller::Caller;
 use crate::revoked::Subject;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
 type Digest = [u8; 32];
 
@@ -12,39 +13,46 @@ pub(crate) struct Verified {
     pub(crate) subject: Subject,
     /// `exp`, in seconds.
     pub(crate) expires: i64,
+    /// When this process first saw it.
+    pub(crate) seen: Instant,
     /// The set of keys that it was verified with.
     pub(crate) epoch: u64,
 }
 
-#[derive(Default)]
-struct Halves {
-    young: HashMap<Digest, Arc<Verified>>,
-    old: HashMap<Digest, Arc<Verified>>,
+struct Halves<T> {
+    young: HashMap<Digest, T>,
+    old: HashMap<Digest, T>,
 }
 
-/// Keeps the tokens that were used last, in two halves: when the young one is full it becomes the old one.
-pub(crate) struct Cache {
-    halves: RwLock<Halves>,
+impl<T> Default for Halves<T> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+/// Keeps what was used last, in two halves: when the young one is full it becomes the old one.
+pub(crate) struct Cache<T> {
+    halves: RwLock<Halves<T>>,
     half: usize,
 }
 
-impl Cache {
+impl<T: Clone> Cache<T> {
     pub(crate) fn new(most: usize) -> Self {
         Self { halves: RwLock::default(), half: most / 2 }
     }
 
-    pub(crate) fn get(&self, digest: &Digest) -> Option<Arc<Verified>> {
+    pub(crate) fn get(&self, digest: &Digest) -> Option<T> {
         let halves = self.halves.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = halves.young.get(digest) {
-            return Some(Arc::clone(found));
+            return Some(found.clone());
         }
-        let found = Arc::clone(halves.old.get(digest)?);
+        let found = halves.old.get(digest)?.clone();
         drop(halves);
-        self.put(*digest, Arc::clone(&found));
+        self.put(*digest, found.clone());
         Some(found)
     }
 
-    pub(crate) fn put(&self, digest: Digest, verified: Arc<Verified>) {
+    pub(crate) fn put(&self, digest: Digest, found: T) {
         if self.half == 0 {
             return;
         }
@@ -52,7 +60,7 @@ impl Cache {
         if halves.young.len() >= self.half {
             halves.old = std::mem::take(&mut halves.young);
         }
-        halves.young.insert(digest, verified);
+        halves.young.insert(digest, found);
     }
 
     pub(crate) fn clear(&self) {

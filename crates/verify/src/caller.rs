@@ -19,13 +19,25 @@ pub struct Caller {
     pub sid: Arc<str>,
     /// Names of the user's roles.
     pub roles: Arc<[String]>,
-    /// Permissions that the roles hold, possibly with wildcards; `None` when they are too many for a token. See
-    /// [`Self::has_permission`].
+    /// Permissions that the roles hold, possibly with wildcards; `None` when they are too many for a token. Ask
+    /// [`Verifier::allows`](crate::Verifier::allows), which knows what to do then.
     pub permissions: Option<Arc<[String]>>,
     /// The administrator who acts as the user, if somebody does (RFC 8693 4.1): let them look and change nothing.
     pub actor: Option<Arc<str>>,
     /// Everything that the token says.
     pub claims: Arc<Claims>,
+    /// With what the server is asked where the token does not tell.
+    pub(crate) token: Option<Token>,
+}
+
+/// A token, which no log may show.
+#[derive(Clone)]
+pub(crate) struct Token(pub(crate) Arc<str>);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Caller {
@@ -43,6 +55,8 @@ impl Caller {
             user: number(sub)?,
             session: number(sid)?,
             issued: issued(time("iat")?, text("jti").ok()),
+            user_as_of: claims.get("uat").and_then(Value::as_i64),
+            roles_as_of: claims.get("rat").and_then(Value::as_i64),
         };
         let expires = time("exp")?;
         let caller = Self {
@@ -52,8 +66,15 @@ impl Caller {
             permissions: claims.get("permissions").map(|value| names(Some(value))),
             actor: claims.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str).map(Into::into),
             claims: Arc::default(),
+            token: None,
         };
         Ok((Self { claims: Arc::new(claims), ..caller }, subject, expires))
+    }
+
+    /// The same caller with the token, if it leaves something to be asked.
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        let token = self.permissions.is_none().then(|| Token(token.into()));
+        Self { token, ..self }
     }
 
     /// The same caller with the roles and permissions that the server has just told.
@@ -63,22 +84,15 @@ impl Caller {
         }
         if told.get("permissions").is_some() {
             self.permissions = Some(names(told.get("permissions")));
+            self.token = None;
         }
         self
     }
 
-    /// Whether the user has a permission such as `orders:read`. `None` when the token does not tell, since its user has too
-    /// many: then ask the server (`POST /api/v1/authorize`).
+    /// Whether the token says that the user has a permission such as `orders:read`. `None` when it does not tell, since its user has
+    /// too many: [`Verifier::allows`](crate::Verifier::allows) asks the server then.
     pub fn has_permission(&self, permission: &str) -> Option<bool> {
         self.permissions.as_ref().map(|held| held.iter().any(|one| covers(one, permission)))
-    }
-
-    /// Lets only users with a permission go on; those whose token does not tell are refused, see [`Self::has_permission`].
-    ///
-    /// # Errors
-    /// [`VerifyError::Forbidden`].
-    pub fn require_permission(&self, permission: &str) -> Result<(), VerifyError> {
-        if self.has_permission(permission) == Some(true) { Ok(()) } else { Err(VerifyError::Forbidden) }
     }
 
     /// Whether the user has a role.

@@ -21,7 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the state is looked at, and the keys are fetched anew.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-const KEYS_EVERY: Duration = Duration::from_secs(60);
+const KEYS_EVERY: Duration = Duration::from_secs(10);
 
 /// Why following stopped.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,7 @@ struct Revocation {
     user_id: Option<String>,
     session_id: Option<String>,
     except_session_id: Option<String>,
+    as_of: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +62,8 @@ struct Page {
 struct Heartbeat {
     now: String,
     keep_seconds: i64,
+    /// Ids of the server's keys; an older server does not tell them.
+    keys: Option<Vec<String>>,
 }
 
 struct Follower {
@@ -68,13 +71,16 @@ struct Follower {
     cursor: Option<String>,
     /// How long a revocation matters, in milliseconds.
     keep: i64,
+    /// The server's keys by the latest heartbeat that told them.
+    keys: Option<Vec<String>>,
     /// Whether the present attempt got as far as a heartbeat.
     well: bool,
 }
 
 /// Follows for as long as the verifier lives.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let follower = Follower { shared: Arc::clone(&shared), cursor: None, keep: 3_600_000, well: false };
+    let follower =
+        Follower { shared: Arc::clone(&shared), cursor: None, keep: 3_600_000, keys: None, well: false };
     tokio::join!(follower.run(), look(&shared), fetch_keys(&shared));
 }
 
@@ -87,7 +93,7 @@ async fn look(shared: &Shared) {
     }
 }
 
-/// A key that was withdrawn is gone within this time, also when nobody presents an unknown one.
+/// A key that was withdrawn is gone as soon as a heartbeat says so; within this time when none does.
 async fn fetch_keys(shared: &Shared) {
     loop {
         let fetched = shared.keys.refresh(&shared.server, shared.keys.begun()).await;
@@ -99,7 +105,7 @@ async fn fetch_keys(shared: &Shared) {
             }
         };
         shared.publish(|_| {});
-        wait(pause).await;
+        let _ = timeout(pause, shared.keys_changed.notified()).await;
     }
 }
 
@@ -174,6 +180,7 @@ impl Follower {
             let now = millis(&beat.now).ok_or_else(|| other("a heartbeat without time"))?;
             self.keep = beat.keep_seconds.saturating_mul(1000);
             self.forget_old(now);
+            self.note_keys(beat.keys);
             if !self.shared.live.beat(beats, now, asked) {
                 return Err(other("heartbeats come late"));
             }
@@ -203,12 +210,25 @@ impl Follower {
                 let except = session(&revocation.except_session_id);
                 revoked.sessions_ended(user.ok_or_else(unreadable)?, except, at, self.keep);
             }
-            "user_changed" => revoked.user_changed(user.ok_or_else(unreadable)?, at, self.keep),
-            "roles_changed" => revoked.roles_changed(at),
+            "user_changed" => {
+                revoked.user_changed(user.ok_or_else(unreadable)?, revocation.as_of, at, self.keep);
+            }
+            "roles_changed" => revoked.roles_changed(revocation.as_of, at),
             // Of a later version of the server.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Has the keys fetched when the server has others than before.
+    fn note_keys(&mut self, told: Option<Vec<String>>) {
+        if told.is_some() && told != self.keys {
+            // The first ones are fetched anyway.
+            if self.keys.is_some() {
+                self.shared.keys_changed.notify_one();
+            }
+            self.keys = told;
+        }
     }
 
     fn forget_old(&self, now: i64) {

@@ -1,9 +1,10 @@
 //! The verifier as a tower layer.
-use crate::{Verifier, VerifyError};
+use crate::{Caller, Verifier, VerifyError};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -12,11 +13,19 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct VerifierLayer {
     verifier: Verifier,
+    permissions: Arc<[String]>,
 }
 
 impl VerifierLayer {
-    pub(crate) const fn new(verifier: Verifier) -> Self {
-        Self { verifier }
+    pub(crate) fn new(verifier: Verifier) -> Self {
+        Self { verifier, permissions: Arc::default() }
+    }
+
+    /// The same for callers who have all of these permissions, such as `orders:read`; see [`Verifier::allows`].
+    #[must_use]
+    pub fn requiring(self, permissions: &[&str]) -> Self {
+        let added = permissions.iter().map(|one| (*one).to_owned());
+        Self { permissions: self.permissions.iter().cloned().chain(added).collect(), ..self }
     }
 }
 
@@ -24,7 +33,7 @@ impl<S> Layer<S> for VerifierLayer {
     type Service = Guard<S>;
 
     fn layer(&self, inner: S) -> Guard<S> {
-        Guard { inner, verifier: self.verifier.clone() }
+        Guard { inner, verifier: self.verifier.clone(), permissions: Arc::clone(&self.permissions) }
     }
 }
 
@@ -33,6 +42,19 @@ impl<S> Layer<S> for VerifierLayer {
 pub struct Guard<S> {
     inner: S,
     verifier: Verifier,
+    permissions: Arc<[String]>,
+}
+
+/// The caller of a request, with every permission that is needed.
+async fn admitted(
+    verifier: &Verifier,
+    headers: &HeaderMap,
+    permissions: &[String],
+) -> Result<Caller, VerifyError> {
+    let caller = verifier.verify_headers(headers).await?;
+    let permissions: Vec<&str> = permissions.iter().map(String::as_str).collect();
+    verifier.require_permissions(&caller, &permissions).await?;
+    Ok(caller)
 }
 
 impl<S, B, R> Service<Request<B>> for Guard<S>
@@ -54,9 +76,9 @@ where
         // The one that was polled ready goes with the request.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let verifier = self.verifier.clone();
+        let (verifier, permissions) = (self.verifier.clone(), Arc::clone(&self.permissions));
         Box::pin(async move {
-            match verifier.verify_headers(request.headers()).await {
+            match admitted(&verifier, request.headers(), &permissions).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     inner.call(request).await

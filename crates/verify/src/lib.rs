@@ -3,6 +3,7 @@
 //!
 //! A [`Verifier`] fetches the server's public keys, follows its feed of revocations, and checks tokens against both. While
 //! the feed is not live it refuses ([`Stale::FailClosed`]) or asks about each token ([`Stale::Introspect`]).
+mod allows;
 mod builder;
 mod cache;
 mod caller;
@@ -84,6 +85,29 @@ impl Verifier {
     /// Why it is not accepted.
     pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Caller, VerifyError> {
         self.verify(bearer(headers).ok_or(VerifyError::Missing)?).await
+    }
+
+    /// Whether a caller has all of these permissions, such as `orders:read`. Most tokens tell. Of one whose user has too many for a token
+    /// the server is asked (scope `authorize`); its answer counts for as long as the token does, and no longer than the feed is live; in the
+    /// first seconds of a token each question is asked.
+    ///
+    /// # Errors
+    /// Where the server has to be asked: [`VerifyError::Unavailable`] when it does not answer or the feed is not live (with
+    /// [`Stale::Introspect`] it is asked then, each time), and what [`Self::verify`] says of a token that is good no longer.
+    pub async fn allows(&self, caller: &Caller, permissions: &[&str]) -> Result<bool, VerifyError> {
+        self.shared.allows(caller, permissions).await
+    }
+
+    /// Lets only callers with all of these permissions go on.
+    ///
+    /// # Errors
+    /// [`VerifyError::Forbidden`], and those of [`Self::allows`].
+    pub async fn require_permissions(
+        &self,
+        caller: &Caller,
+        permissions: &[&str],
+    ) -> Result<(), VerifyError> {
+        if self.allows(caller, permissions).await? { Ok(()) } else { Err(VerifyError::Forbidden) }
     }
 
     /// How the verifier is doing, now and whenever it changes.

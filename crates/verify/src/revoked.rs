@@ -5,6 +5,38 @@ use std::collections::HashMap;
 /// Instants are milliseconds since 1970 UTC by the server's clock.
 type Millis = i64;
 
+/// Changes of what tokens are made of: of one user, or of roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Changes {
+    /// The latest state, counted by the server: tokens made of an earlier one are outdated.
+    state: Option<i64>,
+    /// When the latest change was.
+    latest: Option<Millis>,
+    /// When the latest change was that told no state, as by an older server.
+    untold: Option<Millis>,
+}
+
+impl Changes {
+    fn note(&mut self, at: Millis, state: Option<i64>) {
+        self.latest = self.latest.max(Some(at));
+        self.state = self.state.max(state);
+        if state.is_none() {
+            self.untold = self.untold.max(Some(at));
+        }
+    }
+
+    /// Whether a token says something outdated. What it was made of tells exactly; when it was made only as far as clocks agree, and as
+    /// the node that made it had heard of the change.
+    fn outdate(&self, made_of: Option<i64>, issued: Millis) -> bool {
+        match made_of {
+            Some(made_of) => {
+                self.state.is_some_and(|state| made_of < state) || self.untold.is_some_and(|at| issued <= at)
+            }
+            None => self.latest.is_some_and(|at| issued <= at),
+        }
+    }
+}
+
 /// What ended or changed for one user. Two cuts are all that has to be known, whatever came before: whoever was excepted
 /// from an earlier end and not from a later one has ended too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,8 +45,7 @@ struct Cuts {
     all: Option<Millis>,
     /// Every session that had begun by then has ended, but for this one.
     latest: Option<(Millis, u128)>,
-    /// Tokens made by then say something outdated.
-    changed: Option<Millis>,
+    changed: Changes,
 }
 
 impl Cuts {
@@ -36,7 +67,7 @@ impl Cuts {
     }
 
     fn newest(&self) -> Option<Millis> {
-        self.all.max(self.changed).max(self.latest.map(|(at, _)| at))
+        self.all.max(self.changed.latest).max(self.latest.map(|(at, _)| at))
     }
 }
 
@@ -47,6 +78,10 @@ pub(crate) struct Subject {
     pub(crate) session: u128,
     /// When it was made.
     pub(crate) issued: Millis,
+    /// Of which state of the user.
+    pub(crate) user_as_of: Option<i64>,
+    /// Of which state of the roles.
+    pub(crate) roles_as_of: Option<i64>,
 }
 
 /// What became of it.
@@ -62,8 +97,7 @@ pub(crate) enum Standing {
 pub(crate) struct Revoked {
     sessions: HashMap<u128, Millis>,
     users: HashMap<u128, Cuts>,
-    /// Tokens made by then may name permissions that roles hold no more.
-    roles: Option<Millis>,
+    roles: Changes,
     most: usize,
     /// By how much the clocks of nodes may differ.
     leeway: Millis,
@@ -76,7 +110,7 @@ impl Revoked {
         Self {
             sessions: HashMap::new(),
             users: HashMap::new(),
-            roles: None,
+            roles: Changes::default(),
             most,
             leeway,
             incomplete_until: None,
@@ -99,14 +133,14 @@ impl Revoked {
         }
     }
 
-    pub(crate) fn user_changed(&mut self, user: u128, at: Millis, keep: Millis) {
+    pub(crate) fn user_changed(&mut self, user: u128, as_of: Option<i64>, at: Millis, keep: Millis) {
         if let Some(cuts) = self.cuts(user, at, keep) {
-            cuts.changed = cuts.changed.max(Some(at));
+            cuts.changed.note(at, as_of);
         }
     }
 
-    pub(crate) fn roles_changed(&mut self, at: Millis) {
-        self.roles = self.roles.max(Some(at));
+    pub(crate) fn roles_changed(&mut self, as_of: Option<i64>, at: Millis) {
+        self.roles.note(at, as_of);
     }
 
     fn cuts(&mut self, user: u128, at: Millis, keep: Millis) -> Option<&mut Cuts> {
@@ -138,7 +172,7 @@ impl Revoked {
             return Standing::Revoked;
         }
         let issued = token.issued;
-        let outdated = self.roles.is_some_and(|at| issued <= at);
+        let outdated = self.roles.outdate(token.roles_as_of, issued);
         let otherwise = if outdated { Standing::Outdated } else { Standing::Good };
         let Some(cuts) = self.users.get(&token.user) else {
             return otherwise;
@@ -149,14 +183,16 @@ impl Revoked {
         if all || others {
             return Standing::Revoked;
         }
-        if cuts.changed.is_some_and(|at| issued <= at) { Standing::Outdated } else { otherwise }
+        if cuts.changed.outdate(token.user_as_of, issued) { Standing::Outdated } else { otherwise }
     }
 
     /// Forgets what concerns no token that is alive.
     pub(crate) fn forget_before(&mut self, before: Millis, now: Millis) {
         self.sessions.retain(|_, at| *at >= before);
         self.users.retain(|_, cuts| cuts.newest() >= Some(before));
-        self.roles = self.roles.filter(|at| *at >= before);
+        if self.roles.latest < Some(before) {
+            self.roles = Changes::default();
+        }
         self.incomplete_until = self.incomplete_until.filter(|until| *until > now);
     }
 
@@ -181,7 +217,7 @@ mod tests {
     }
 
     fn token(begun: u128, issued: i64) -> Subject {
-        Subject { user: 1, session: session(begun), issued }
+        Subject { user: 1, session: session(begun), issued, user_as_of: None, roles_as_of: None }
     }
 
     #[test]
@@ -228,7 +264,7 @@ mod tests {
     #[test]
     fn tokens_made_before_a_change_are_outdated() {
         let mut revoked = Revoked::new(10, 30_000);
-        revoked.user_changed(1, 10_500, KEEP);
+        revoked.user_changed(1, None, 10_500, KEEP);
         assert_eq!(revoked.standing(token(1, 10_500)), Standing::Outdated);
         assert_eq!(revoked.standing(token(1, 10_501)), Standing::Good);
     }
@@ -236,9 +272,9 @@ mod tests {
     #[test]
     fn tokens_of_everybody_made_before_a_change_of_roles_are_outdated_and_ended_ones_stay_ended() {
         let mut revoked = Revoked::new(10, 30_000);
-        revoked.roles_changed(10_500);
-        revoked.roles_changed(10_400);
-        revoked.user_changed(1, 9_000, KEEP);
+        revoked.roles_changed(None, 10_500);
+        revoked.roles_changed(None, 10_400);
+        revoked.user_changed(1, None, 9_000, KEEP);
         assert_eq!(revoked.standing(token(1, 10_500)), Standing::Outdated);
         assert_eq!(revoked.standing(Subject { user: 2, ..token(1, 10_500) }), Standing::Outdated);
         assert_eq!(revoked.standing(token(1, 10_501)), Standing::Good);
@@ -246,6 +282,34 @@ mod tests {
         assert_eq!(revoked.standing(token(1, 10_501)), Standing::Revoked);
         revoked.forget_before(10_501, 10_501);
         assert_eq!(revoked.standing(Subject { user: 2, ..token(2, 10_000) }), Standing::Good);
+    }
+
+    #[test]
+    fn what_a_token_was_made_of_tells_whatever_clocks_showed_when_it_was_made() {
+        let mut revoked = Revoked::new(10, 30_000);
+        revoked.user_changed(1, Some(70), 10_500, KEEP);
+        revoked.user_changed(1, Some(60), 10_600, KEEP);
+        revoked.roles_changed(Some(700), 10_500);
+        let made_of = |user, roles, issued| Subject {
+            user_as_of: Some(user),
+            roles_as_of: Some(roles),
+            ..token(1, issued)
+        };
+        // Made by a node whose clock is ahead, which had not heard of it; and by one whose clock is behind, which had.
+        for (user, roles, expected) in
+            [(69, 700, Standing::Outdated), (70, 699, Standing::Outdated), (70, 700, Standing::Good)]
+        {
+            assert_eq!(revoked.standing(made_of(user, roles, 40_000)), expected);
+            assert_eq!(revoked.standing(made_of(user, roles, 0)), expected);
+        }
+        assert_eq!(revoked.standing(token(1, 10_600)), Standing::Outdated, "it does not say");
+        assert_eq!(revoked.standing(token(1, 10_601)), Standing::Good);
+        // By an older server.
+        revoked.user_changed(1, None, 20_000, KEEP);
+        assert_eq!(revoked.standing(made_of(70, 700, 20_000)), Standing::Outdated);
+        assert_eq!(revoked.standing(made_of(70, 700, 20_001)), Standing::Good);
+        revoked.forget_before(20_001, 20_001);
+        assert_eq!(revoked.standing(made_of(0, 0, 0)), Standing::Good);
     }
 
     #[test]

@@ -13,10 +13,14 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::watch;
+use std::time::Instant;
+use tokio::sync::{Notify, watch};
 
 /// `typ` of an access token (RFC 9068 2.1).
 const TYPE: &str = "at+jwt";
+
+/// Answers about permissions that are kept for each token that is.
+const ANSWERS: usize = 4;
 
 /// How the verifier is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,11 +45,14 @@ pub struct State {
 pub(crate) struct Shared {
     pub(crate) server: Server,
     pub(crate) keys: Keys,
+    /// The server has other keys than before.
+    pub(crate) keys_changed: Notify,
     pub(crate) live: Live,
     pub(crate) revoked: RwLock<Revoked>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) settings: Builder,
-    cache: Cache,
+    cache: Cache<Arc<Verified>>,
+    pub(crate) answers: Cache<bool>,
     leeway: i64,
 }
 
@@ -55,11 +62,13 @@ impl Shared {
         Self {
             server,
             keys: Keys::default(),
+            keys_changed: Notify::new(),
             live: Live::new(settings.window),
             revoked: RwLock::new(Revoked::new(settings.remembered, leeway.saturating_mul(1000))),
             state: watch::channel(State::default()).0,
             settings: settings.clone(),
             cache: Cache::new(settings.cached),
+            answers: Cache::new(settings.cached.saturating_mul(ANSWERS)),
             leeway,
         }
     }
@@ -87,6 +96,7 @@ impl Shared {
             revoked.clear();
         }
         self.cache.clear();
+        self.answers.clear();
         self.publish(|state| state.resets += 1);
     }
 
@@ -107,7 +117,7 @@ impl Shared {
     }
 
     /// Signature and times.
-    fn verified(&self, token: &str) -> Result<Arc<Verified>, VerifyError> {
+    pub(crate) fn verified(&self, token: &str) -> Result<Arc<Verified>, VerifyError> {
         let now = now();
         let keys = self.keys.current();
         let digest = sha256(token.as_bytes());
@@ -124,7 +134,8 @@ impl Shared {
         };
         let claims = jwt::verify_with(token, |kid| keys.get(kid), &expected)?;
         let (caller, subject, expires) = Caller::read(claims)?;
-        let verified = Arc::new(Verified { caller, subject, expires, epoch: keys.epoch });
+        let (caller, seen) = (caller.with_token(token), Instant::now());
+        let verified = Arc::new(Verified { caller, subject, expires, seen, epoch: keys.epoch });
         self.cache.put(digest, Arc::clone(&verified));
         Ok(verified)
     }

@@ -1,7 +1,7 @@
-//! Stored forms of hashes that other systems made, in PHC style: scrypt, Firebase's scrypt, PBKDF2, and fast digests inside
-//! Argon2id. Read strictly and bounded, as the Argon2 form is.
+//! Stored forms of hashes that other systems made, in PHC style: scrypt, Firebase's scrypt, PBKDF2, fast digests inside Argon2id,
+//! and SHA-256 inside bcrypt. Read strictly and bounded, as the Argon2 form is.
 
-use super::legacy::Fast;
+use super::legacy::{Digest, Fast};
 use super::{MAX_INPUT_BYTES, Memory, PasswordError};
 use crate::digest::equal;
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 const MAX_BYTES: usize = 1024;
 /// Longest salt.
 const MAX_SALT: usize = 256;
+/// How a bcrypt hash of a digest begins; the rest is the hash without its first dollar sign.
+const DIGESTED: &str = "$sha256-in-bcrypt$";
 /// Lengths of what a password makes; no system that is read here has more than SHA-512 gives.
 const TAG: std::ops::RangeInclusive<usize> = 16..=64;
 /// Fewest iterations of PBKDF2: what ASP.NET Identity 2 has (RFC 8018 section 4.2).
@@ -126,14 +128,22 @@ pub(super) enum Foreign {
         fast: Fast,
         inner: String,
     },
+    /// The bcrypt hash of SHA-256 in lower-case hexadecimal digits, as Django has it so that bcrypt sees long passwords whole.
+    Digested(String),
 }
 
 impl Foreign {
     /// Whether a stored hash is of one of these kinds.
     pub(super) fn is(stored: &str) -> bool {
-        ["$scrypt$", "$firebase-scrypt$", "$pbkdf2-", "$sha256-in-argon2id$", "$sha512-in-argon2id$"]
-            .iter()
-            .any(|scheme| stored.starts_with(scheme))
+        const SCHEMES: [&str; 6] = [
+            "$scrypt$",
+            "$firebase-scrypt$",
+            "$pbkdf2-",
+            "$sha256-in-argon2id$",
+            "$sha512-in-argon2id$",
+            DIGESTED,
+        ];
+        SCHEMES.iter().any(|scheme| stored.starts_with(scheme))
     }
 
     /// Whether guessing through it is so quick that it is not to be stored. Of a wrapped digest its Argon2id says that.
@@ -141,7 +151,7 @@ impl Foreign {
         match self {
             Self::Scrypt { cost, .. } | Self::Firebase { cost, .. } => cost.memory() < MIN_SCRYPT_MEMORY,
             Self::Pbkdf2 { iterations, .. } => iterations.get() < MIN_PBKDF2_ITERATIONS,
-            Self::Wrapped { .. } => false,
+            Self::Wrapped { .. } | Self::Digested(_) => false,
         }
     }
 
@@ -163,12 +173,16 @@ impl Foreign {
                 base64(&fast.before),
                 base64(&fast.after)
             ),
+            Self::Digested(inner) => format!("{DIGESTED}{}", inner.strip_prefix('$').unwrap_or(inner)),
         }
     }
 
     pub(super) fn read(stored: &str) -> Result<Self, PasswordError> {
         if stored.len() > MAX_BYTES {
             return Err(PasswordError::Malformed);
+        }
+        if let Some(inner) = stored.strip_prefix(DIGESTED) {
+            return Self::digested(format!("${inner}"));
         }
         let (scheme, rest) =
             stored.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(PasswordError::Malformed)?;
@@ -194,7 +208,7 @@ impl Foreign {
     }
 
     fn read_wrapped(name: &str, rest: &str) -> Result<Self, PasswordError> {
-        let digest = super::legacy::Digest::named(name).ok_or(PasswordError::Unsupported)?;
+        let digest = Digest::named(name).ok_or(PasswordError::Unsupported)?;
         let at = rest.find('$').ok_or(PasswordError::Malformed)?;
         let (salts, inner) = rest.split_at(at);
         let (before, after) = salts.split_once(',').ok_or(PasswordError::Malformed)?;
@@ -205,6 +219,11 @@ impl Foreign {
         };
         let fast = Fast { digest, before: salt(before, "before=")?, after: salt(after, "after=")? };
         Ok(Self::Wrapped { fast, inner: inner.to_owned() })
+    }
+
+    /// Checked against the bounds.
+    pub(super) fn digested(inner: String) -> Result<Self, PasswordError> {
+        super::read_bcrypt(&inner).map(|_| Self::Digested(inner))
     }
 
     /// Checked against the bounds.
@@ -267,6 +286,10 @@ impl Foreign {
                 equal(&derived, tag)
             }
             Self::Wrapped { fast, inner } => super::verify_argon2(&fast.of(password), inner, pepper, memory)?,
+            Self::Digested(inner) => {
+                let fast = Fast { digest: Digest::Sha256, before: Vec::new(), after: Vec::new() };
+                super::verify_bcrypt(&fast.of(password), inner)?
+            }
         };
         Ok(right && fits)
     }

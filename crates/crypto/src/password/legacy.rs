@@ -150,7 +150,7 @@ pub fn pbkdf2_form(prf: Prf, iterations: u32, salt: &[u8], tag: &[u8]) -> Result
     Foreign::pbkdf2(prf, iterations, salt.to_vec(), tag.to_vec()).and_then(|form| write(&form))
 }
 
-/// The stored form of an Argon2id or Argon2i hash of version 1.3.
+/// The stored form of an Argon2 hash of version 1.3.
 ///
 /// # Errors
 /// [`PasswordError::Malformed`], [`PasswordError::BadParams`] or [`PasswordError::TooWeak`].
@@ -166,8 +166,8 @@ pub fn argon2_form(
     super::check_form(&text, None).map(|()| text)
 }
 
-/// Reads a hash by its shape: Argon2 and our other stored forms, bcrypt, passlib, Django, Werkzeug, ASP.NET Identity 2 and 3,
-/// and SHA-256 or SHA-512 in hexadecimal digits, which is taken for a digest of the password alone.
+/// Reads a hash by its shape: Argon2 and our other stored forms, bcrypt, passlib, PBKDF2 in PHC strings, Django, Werkzeug,
+/// ASP.NET Identity 2 and 3, Supabase's form of Firebase's scrypt, and SHA-256 or SHA-512 in hexadecimal digits, which is taken for a digest of the password alone.
 ///
 /// # Errors
 /// [`PasswordError::Unsupported`] for what is none of these, [`PasswordError::Malformed`], [`PasswordError::BadParams`],
@@ -175,6 +175,9 @@ pub fn argon2_form(
 pub fn read_legacy(text: &str, pepper: Option<&[u8]>) -> Result<Legacy, PasswordError> {
     if text.len() > MAX_BYTES {
         return Err(PasswordError::Malformed);
+    }
+    if let Some(rest) = text.strip_prefix("$fbscrypt$") {
+        return supabase(rest).map(Legacy::Stored);
     }
     if text.starts_with('$') {
         return match passlib(text)? {
@@ -195,23 +198,54 @@ pub fn read_legacy(text: &str, pepper: Option<&[u8]>) -> Result<Legacy, Password
     aspnet(text).map(Legacy::Stored)
 }
 
-/// passlib's PBKDF2: its own alphabet, and the iterations without a name.
+/// passlib's PBKDF2: its own alphabet, and the iterations without a name. PHC strings name the length beside them.
 fn passlib(text: &str) -> Result<Option<String>, PasswordError> {
-    let schemes =
-        [("$pbkdf2$", Prf::Sha1), ("$pbkdf2-sha256$", Prf::Sha256), ("$pbkdf2-sha512$", Prf::Sha512)];
+    let schemes = [
+        ("$pbkdf2$", Prf::Sha1),
+        ("$pbkdf2-sha1$", Prf::Sha1),
+        ("$pbkdf2-sha256$", Prf::Sha256),
+        ("$pbkdf2-sha512$", Prf::Sha512),
+    ];
     let found = schemes.iter().find_map(|(scheme, prf)| Some((text.strip_prefix(scheme)?, *prf)));
-    let Some((rest, prf)) = found.filter(|(rest, _)| rest.starts_with(|c: char| c.is_ascii_digit())) else {
-        return Ok(None);
-    };
+    let Some((rest, prf)) = found else { return Ok(None) };
     let fields: Vec<&str> = rest.split('$').collect();
-    let [iterations, salt, tag] = fields[..] else { return Err(PasswordError::Malformed) };
+    let [costs, salt, tag] = fields[..] else { return Err(PasswordError::Malformed) };
+    let (iterations, length) = match costs.strip_prefix("i=").map(|costs| costs.split_once(",l=")) {
+        None => (number(costs)?, None),
+        Some(Some((iterations, length))) => (number(iterations)?, Some(number(length)?)),
+        // Ours, unless its name is another's.
+        Some(None) => return Ok(None),
+    };
     let decode = |field: &str| {
         BASE64_NOPAD.decode(field.replace('.', "+").as_bytes()).map_err(|_| PasswordError::Malformed)
     };
-    pbkdf2_form(prf, number(iterations)?, &decode(salt)?, &decode(tag)?).map(Some)
+    let tag = decode(tag)?;
+    if length.is_some_and(|length| usize::try_from(length) != Ok(tag.len())) {
+        return Err(PasswordError::Malformed);
+    }
+    pbkdf2_form(prf, iterations, &decode(salt)?, &tag).map(Some)
 }
 
-/// Django (`pbkdf2_sha256$…`) and Werkzeug (`pbkdf2:sha256:…$…`, `scrypt:…$…`), whose salt is text.
+/// `v=1,n=14,r=8,p=1,ss=…,sk=…$salt$hash`, in which the parameters of the Firebase project stand in each hash.
+fn supabase(rest: &str) -> Result<String, PasswordError> {
+    let fields: Vec<&str> = rest.split('$').collect();
+    let [costs, salt, hash] = fields[..] else { return Err(PasswordError::Malformed) };
+    let cost = |name: &str| costs.split(',').find_map(|cost| cost.strip_prefix(name));
+    if cost("v=") != Some("1") || cost("p=") != Some("1") {
+        return Err(PasswordError::Unsupported);
+    }
+    let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| PasswordError::Malformed);
+    let mem_cost = number(cost("n=").ok_or(PasswordError::Malformed)?)?;
+    let project = Firebase {
+        signer_key: decode(cost("sk=").ok_or(PasswordError::Malformed)?)?.into(),
+        salt_separator: decode(cost("ss=").unwrap_or_default())?,
+        rounds: number(cost("r=").ok_or(PasswordError::Malformed)?)?,
+        mem_cost: u8::try_from(mem_cost).map_err(|_| PasswordError::BadParams)?,
+    };
+    project.form(&decode(hash)?, &decode(salt)?)
+}
+
+/// Django (`pbkdf2_sha256$…`, `scrypt$…`) and Werkzeug (`pbkdf2:sha256:…$…`, `scrypt:…$…`), whose salt is text.
 fn with_head(head: &str, rest: &str) -> Result<String, PasswordError> {
     let malformed = |_| PasswordError::Malformed;
     let django = match head {
@@ -230,6 +264,15 @@ fn with_head(head: &str, rest: &str) -> Result<String, PasswordError> {
         let text = format!("${}", rest.strip_prefix('$').unwrap_or(rest));
         return super::check_form(&text, None).map(|()| text);
     }
+    if head == "bcrypt_sha256" {
+        let inner = format!("${}", rest.strip_prefix('$').unwrap_or(rest));
+        return Foreign::digested(inner).and_then(|form| write(&form));
+    }
+    if head == "scrypt" {
+        let fields: Vec<&str> = rest.split('$').collect();
+        let [n, salt, r, p, tag] = fields[..] else { return Err(PasswordError::Malformed) };
+        return scrypt_form([n, r, p], salt, BASE64.decode(tag.as_bytes()).map_err(malformed)?);
+    }
     let parts: Vec<&str> = head.split(':').collect();
     let (salt, tag) = rest.split_once('$').ok_or(PasswordError::Unsupported)?;
     let tag = HEXLOWER_PERMISSIVE.decode(tag.as_bytes()).map_err(malformed)?;
@@ -243,17 +286,19 @@ fn with_head(head: &str, rest: &str) -> Result<String, PasswordError> {
             };
             pbkdf2_form(prf, number(iterations)?, salt.as_bytes(), &tag)
         }
-        ["scrypt", n, r, p] => {
-            let n = number(n)?;
-            let log_n = u8::try_from(n.trailing_zeros()).map_err(|_| PasswordError::BadParams)?;
-            if !n.is_power_of_two() {
-                return Err(PasswordError::BadParams);
-            }
-            let cost = ScryptCost { log_n, r: number(r)?, p: number(p)? };
-            Foreign::scrypt(cost, salt.as_bytes().to_vec(), tag).and_then(|form| write(&form))
-        }
+        ["scrypt", n, r, p] => scrypt_form([n, r, p], salt, tag),
         _ => Err(PasswordError::Unsupported),
     }
+}
+
+fn scrypt_form([n, r, p]: [&str; 3], salt: &str, tag: Vec<u8>) -> Result<String, PasswordError> {
+    let n = number(n)?;
+    let log_n = u8::try_from(n.trailing_zeros()).map_err(|_| PasswordError::BadParams)?;
+    if !n.is_power_of_two() {
+        return Err(PasswordError::BadParams);
+    }
+    let cost = ScryptCost { log_n, r: number(r)?, p: number(p)? };
+    Foreign::scrypt(cost, salt.as_bytes().to_vec(), tag).and_then(|form| write(&form))
 }
 
 /// ASP.NET Identity: version 2 begins with a zero byte and says nothing more; version 3 begins with one and says everything.

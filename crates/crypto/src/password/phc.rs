@@ -42,6 +42,7 @@ impl Phc {
         let algorithm = match fields.next() {
             Some("argon2id") => Algorithm::Argon2id,
             Some("argon2i") => Algorithm::Argon2i,
+            Some("argon2d") => Algorithm::Argon2d,
             _ => return Err(PasswordError::Unsupported),
         };
         let version = match fields.next_if(|field| field.starts_with("v=")) {

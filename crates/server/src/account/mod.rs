@@ -41,7 +41,7 @@ pub struct Export {
     passkeys: Vec<PasskeyView>,
     /// Devices, the latest sign-in first.
     devices: Vec<DeviceView>,
-    /// Invitations of the address, oldest first.
+    /// Invitations of the address, and the one that the account came of, oldest first.
     invitations: Vec<InvitationView>,
     /// Security log, newest first.
     events: Vec<EventView>,
@@ -96,7 +96,7 @@ pub async fn export(app: &App, current: &Current, client: &Client) -> Result<Exp
     audit::record(app, &mut tx, event, now);
     tx.commit().await?;
     let sessions = sessions::live(&app.db, current.user.id, now).await?;
-    let invited = invitations::of_address(&app.db, &current.user.email_normalised).await?;
+    let invited = invitations::of_person(&app.db, &current.user).await?;
     Ok(Export {
         exported_at: now.rfc3339(),
         user: current.user.view(&current.grants),
@@ -132,7 +132,7 @@ pub async fn remove(app: &App, mut tx: Tx, user: &User, event: Event<'_>, now: T
     // Its row before devices and sessions, as a sign-in takes them: else they could wait for each other.
     users::clear_password(&mut tx, user.id, now).await?;
     // Before the account goes: whoever accepts takes the invitation first too.
-    invitations::forget_address(&mut tx, &user.email_normalised).await?;
+    invitations::forget_person(&mut tx, user).await?;
     sessions::revoke_all(app, &mut tx, user.id, None, "user_deleted", now).await?;
     if !users::delete(app, &mut tx, user.id, now).await? {
         return Err(Error::new(Code::NotFound));

@@ -102,6 +102,17 @@ impl<'a> Actor<'a> {
         }
     }
 
+    /// Notes that an account is the person's whose address it has, on this word. An operator's is above everybody's.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn vouch(&self, tx: &mut Tx, id: UserId) -> Result<()> {
+        match &self.admin {
+            Some(admin) => users::vouch(tx, id, admin.current.user.id).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether it is somebody over HTTP, and not the operator.
     pub(super) const fn is_administrator(&self) -> bool {
         self.admin.is_some()
@@ -160,11 +171,11 @@ impl Deed<'_> {
     ///
     /// # Errors
     /// [`Code::Outdated`].
-    pub(super) fn expect(&self, read: Read) -> Result<()> {
+    pub(super) fn expect(&self, read: &Read) -> Result<()> {
         match read {
             Read::Anything => Ok(()),
-            Read::Version(Some(at)) if at == self.user.updated_at => Ok(()),
-            Read::Version(_) | Read::Nothing => Err(Error::new(Code::Outdated)),
+            Read::Versions(read) if read.contains(&Some(self.user.updated_at)) => Ok(()),
+            Read::Versions(_) | Read::Nothing => Err(Error::new(Code::Outdated)),
         }
     }
 

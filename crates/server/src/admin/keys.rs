@@ -4,7 +4,6 @@ use super::needs::{KeysRead, KeysWrite};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::keys::{self, SigningKeyView};
-use crate::roles;
 use crate::web::{Client, Fields, FromFields, MaybeBody, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
@@ -55,7 +54,7 @@ pub struct Rotated {
 }
 
 /// Makes a new key that signs at once; the former ones verify until their tokens have expired, unless they are dropped. Other nodes take it up
-/// within 10 seconds. Needs a fresh proof of identity.
+/// within a second. Needs a fresh proof of identity.
 #[utoipa::path(post, path = "/api/v1/admin/keys/rotate", tag = "administration", security(("bearer" = ["hallpass:keys:write"])),
     request_body = Option<RotateRequest>, responses(
     (status = 200, body = Rotated), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
@@ -73,11 +72,7 @@ async fn rotate_keys(
 
 /// Replaces the signing key on an administrator's authority.
 async fn rotate(app: &App, admin: &Admin<KeysWrite>, client: &Client, drop_former: bool) -> Result<String> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    // Whoever takes rights holds it: what is asked for again is what is so.
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     let kid = keys::rotate(app, &mut tx, admin.authority(), client, drop_former).await?;
     tx.commit().await?;
     keys::maintain(app).await?;

@@ -1,13 +1,14 @@
 //! The administration: what some people may do to the accounts of others and to the server.
 //!
 //! Invariants: every route of it names the one permission that it takes, in the type of its guard; nobody gives what they do
-//! not hold, and nobody acts on an account that may do more than their own; what a guard let through is checked again
+//! not hold, and nobody acts on an account that may do more than their own or has a role that they have not; what a guard let through is checked again
 //! inside the transaction, so that a right that was taken meanwhile opens nothing.
 mod actor;
 mod audit;
 mod etag;
 mod first;
 mod impersonation;
+mod invitations;
 mod keys;
 mod needs;
 mod pages;
@@ -17,6 +18,7 @@ mod service_keys;
 mod settings;
 mod statistics;
 pub mod users;
+mod webhooks;
 
 pub use actor::Actor;
 pub use first::first_administrator_link;
@@ -27,7 +29,7 @@ use crate::app::{App, Inner};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
-use crate::roles::{Authority, Grants};
+use crate::roles::{Authority, Grants, lock};
 use crate::sessions::Current;
 use crate::web::Routes;
 use axum::extract::FromRequestParts;
@@ -39,12 +41,14 @@ pub fn routes() -> Routes {
     Routes::new()
         .merge(audit::routes())
         .merge(impersonation::routes())
+        .merge(invitations::routes())
         .merge(keys::routes())
         .merge(roles::routes())
         .merge(service_keys::routes())
         .merge(settings::routes())
         .merge(statistics::routes())
         .merge(users::routes())
+        .merge(webhooks::routes())
 }
 
 /// Somebody who holds a permission of the server's own. As an extractor it is what guards a route.
@@ -72,6 +76,27 @@ impl<N: Need> Admin<N> {
     /// [`Code::ReauthenticationRequired`].
     pub fn require_fresh(&self, app: &Inner) -> Result<()> {
         self.current.require_fresh(app, app.now())
+    }
+
+    /// Begins something that takes a fresh proof: its transaction, and this administrator as that sees them.
+    ///
+    /// # Errors
+    /// [`Code::ReauthenticationRequired`]; as [`Self::begin_at_once`].
+    pub async fn begin(&self, app: &Inner) -> Result<(Tx, Self)> {
+        self.require_fresh(app)?;
+        self.begin_at_once(app).await
+    }
+
+    /// The same for what only closes doors, which must not wait for a proof.
+    ///
+    /// # Errors
+    /// [`Code::SessionRevoked`], [`Code::Forbidden`].
+    pub async fn begin_at_once(&self, app: &Inner) -> Result<(Tx, Self)> {
+        let mut tx = app.db.begin().await?;
+        // Whoever takes rights holds it: what is asked for again is what is so.
+        lock(&mut tx).await?;
+        let anew = self.anew(app, &mut tx, app.now()).await?;
+        Ok((tx, anew))
     }
 
     /// The same as a transaction sees it.
@@ -122,7 +147,8 @@ fn require_above(own: &Grants, other: &Grants) -> Result<()> {
     if own.covers(other) {
         return Ok(());
     }
-    Err(Error::new(Code::Forbidden).with_detail("This account may do more than yours."))
+    Err(Error::new(Code::Forbidden)
+        .with_detail("This account may do more than yours, or has a role that you have not."))
 }
 
 impl<N: Need> FromRequestParts<App> for Admin<N> {

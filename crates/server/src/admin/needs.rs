@@ -1,5 +1,6 @@
 //! The server's own permissions. They have three segments, so that an application's `users:read` never opens them.
 
+use crate::roles::GIVE;
 use crate::sessions::IMPERSONATE;
 
 /// A permission, as a type that a route's guard names.
@@ -9,8 +10,10 @@ pub trait Need: Send + Sync + 'static {
 }
 
 /// Every permission of the server's own, with what it allows.
-pub const PERMISSIONS: [(&str, &str); 14] = [
+pub const PERMISSIONS: [(&str, &str); 18] = [
     (AuditRead::PERMISSION, "Read and take out the audit log"),
+    (InvitationsRead::PERMISSION, "See invitations, without their links"),
+    (InvitationsWrite::PERMISSION, "Invite people, send their mail again, take invitations back"),
     (KeysRead::PERMISSION, "See the keys that sign access tokens"),
     (KeysWrite::PERMISSION, "Replace the keys that sign access tokens"),
     (RolesRead::PERMISSION, "See roles and what they hold"),
@@ -27,6 +30,8 @@ pub const PERMISSIONS: [(&str, &str); 14] = [
         UsersWrite::PERMISSION,
         "Create, change, close and open accounts, end sessions, reset passwords and factors",
     ),
+    (WebhooksRead::PERMISSION, "See webhooks and what was told, without secrets"),
+    (WebhooksWrite::PERMISSION, "Set up webhooks, which are told about everybody, change and remove them"),
 ];
 
 /// See roles and what they hold.
@@ -124,5 +129,33 @@ impl Need for UsersDelete {
 #[derive(Clone, Copy, Debug)]
 pub struct UsersRoles;
 impl Need for UsersRoles {
-    const PERMISSION: &'static str = "hallpass:users:roles";
+    const PERMISSION: &'static str = GIVE;
+}
+
+/// See invitations, without their links.
+#[derive(Clone, Copy, Debug)]
+pub struct InvitationsRead;
+impl Need for InvitationsRead {
+    const PERMISSION: &'static str = "hallpass:invitations:read";
+}
+
+/// Invite people, send their mail again, take invitations back.
+#[derive(Clone, Copy, Debug)]
+pub struct InvitationsWrite;
+impl Need for InvitationsWrite {
+    const PERMISSION: &'static str = "hallpass:invitations:write";
+}
+
+/// See webhooks and what was told, without secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhooksRead;
+impl Need for WebhooksRead {
+    const PERMISSION: &'static str = "hallpass:webhooks:read";
+}
+
+/// Set up webhooks, which are told about everybody, change and remove them.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhooksWrite;
+impl Need for WebhooksWrite {
+    const PERMISSION: &'static str = "hallpass:webhooks:write";
 }

@@ -24,7 +24,7 @@ pub(super) fn row(query: &Query, name: &str) -> Result<Option<RowId>> {
 ///
 /// # Errors
 /// [`crate::error::Code::ValidationFailed`].
-pub(super) fn limit(query: &Query, usual: usize, most: usize) -> Result<usize> {
+pub(super) fn limit(query: &Query, usual: u16, most: u16) -> Result<u16> {
     let wrong =
         || Error::field("limit", "invalid_value", &format!("limit must be a number from 1 to {most}."));
     match query.get("limit") {

@@ -135,11 +135,7 @@ async fn define(
     definition: Definition,
     expected: Expected,
 ) -> Result<Role> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    // Before the rights are asked for again: whoever takes them holds it.
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     let role = roles::define(app, &mut tx, admin.authority(), client, definition, expected).await?;
     tx.commit().await?;
     Ok(role)
@@ -153,10 +149,7 @@ async fn delete(
     name: &str,
     expected: Expected,
 ) -> Result<()> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     roles::delete(app, &mut tx, admin.authority(), client, name, expected).await?;
     tx.commit().await?;
     Ok(())
@@ -166,6 +159,6 @@ fn expected(read: Read) -> Expected {
     match read {
         Read::Anything => Expected::Present,
         Read::Nothing => Expected::Absent,
-        Read::Version(at) => Expected::UnchangedSince(at),
+        Read::Versions(read) => Expected::UnchangedSince(read),
     }
 }

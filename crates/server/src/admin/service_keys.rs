@@ -4,7 +4,6 @@ use super::needs::{ServiceKeysRead, ServiceKeysWrite};
 use crate::app::App;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::RowId;
-use crate::roles;
 use crate::service_keys::{self, MOST_LIFE, NewKey, Scope, ServiceKey, ServiceKeyView};
 use crate::sessions::Said;
 use crate::web::path::Segment;
@@ -119,11 +118,7 @@ async fn create(
     client: &Client,
     new: &NewKey<'_>,
 ) -> Result<(ServiceKey, String)> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    // Whoever takes rights holds it: what is asked for again is what is so.
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     let made = service_keys::create(app, &mut tx, admin.authority(), client, new).await?;
     tx.commit().await?;
     Ok(made)
@@ -131,11 +126,7 @@ async fn create(
 
 /// Ends a service key on an administrator's authority.
 async fn revoke(app: &App, admin: &Admin<ServiceKeysWrite>, client: &Client, id: RowId) -> Result<()> {
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
-    // Whoever takes rights holds it: what is asked for again is what is so.
-    roles::lock(&mut tx).await?;
-    let admin = admin.anew(app, &mut tx, app.now()).await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     service_keys::revoke(app, &mut tx, admin.authority(), client, id).await?;
     tx.commit().await?;
     Ok(())

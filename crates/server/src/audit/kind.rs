@@ -125,6 +125,8 @@ pub enum Kind {
     ServerStopped,
     /// The audit log was checked.
     AuditVerified,
+    /// Ends of chains that were under no known key were signed, on an operator's word.
+    AuditEndsSigned,
     /// The audit log was looked through.
     AuditRead,
     /// The audit log was taken out.
@@ -164,7 +166,7 @@ impl Kind {
     }
 
     /// Every kind.
-    pub const ALL: [Self; 76] = [
+    pub const ALL: [Self; 77] = [
         Self::InvitationCreated,
         Self::InvitationResent,
         Self::InvitationRevoked,
@@ -226,6 +228,7 @@ impl Kind {
         Self::ServerStarted,
         Self::ServerStopped,
         Self::AuditVerified,
+        Self::AuditEndsSigned,
         Self::AuditRead,
         Self::AuditExported,
         Self::PersonalDataErased,
@@ -308,6 +311,7 @@ impl Kind {
             Self::ServerStarted => "server_started",
             Self::ServerStopped => "server_stopped",
             Self::AuditVerified => "audit_verified",
+            Self::AuditEndsSigned => "audit_ends_signed",
             Self::AuditRead => "audit_read",
             Self::AuditExported => "audit_exported",
             Self::PersonalDataErased => "personal_data_erased",

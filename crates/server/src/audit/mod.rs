@@ -19,13 +19,13 @@ pub use anchor::Anchor;
 pub use erase::{ask_erasure, erase_due};
 pub use kind::Kind;
 pub use prune::prune;
-pub use search::{Searched, search};
+pub use search::{Searched, Walked, search, walk};
 pub use verify::{Report, verify};
 pub use view::AuditEvent;
 
 use crate::app::{App, Inner};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Statements, Tx};
+use crate::db::{Db, DbError, Statements, Tx};
 use crate::error::Result;
 use crate::events;
 use crate::geoip::Place;
@@ -162,16 +162,24 @@ fn stored(
 }
 
 /// Writes an event as the next link of its chain, whose end stays locked until the transaction ends. Its id is made
-/// here, so that ids follow each other as the links do and little time lies between id and commit. Returns its number.
+/// here, so that ids follow each other as the links do and little time lies between id and commit. The new end is signed only
+/// if the former one was: what somebody else wrote must not become good by what follows. Returns its number.
 async fn link(app: &Inner, tx: &mut Tx, chain: &'static str, mut row: StoredEvent) -> Result<i64, DbError> {
     let link = store::next_link(tx, chain).await?;
     row.seq = link.seq;
     row.id = RowId(app.new_id(app.now()));
-    let hash = chain::hash(link.head.as_deref(), &row);
+    let hash = chain::hash(link.before.head.as_deref(), &row);
     row.hash = Some(hash.to_vec());
     store::insert(tx, &row).await?;
+    let good = link.before.head.is_none() || is_signed(app, chain, &link.before);
+    if !good {
+        tracing::error!(
+            chain,
+            "this end of the audit log is not under the secret key: see `hallpass audit verify`"
+        );
+    }
     let mac = app.secrets.audit.mac(&chain::head_message(chain, link.seq, &hash));
-    store::set_head(tx, chain, &hash, &mac).await?;
+    store::set_head(tx, chain, &hash, Some(mac.as_slice()).filter(|_| good)).await?;
     Ok(link.seq)
 }
 
@@ -216,6 +224,23 @@ pub async fn sign_ends_anew(app: &App) -> Result<()> {
     erase::sign_anew(app).await
 }
 
+/// Signs the ends that are under no key of ours, on the word of an operator who has looked at what `verify` finds: after the secret key
+/// was lost, or somebody wrote into the log. The event in `main` tells which. Returns their chains.
+pub async fn sign_foreign_ends(app: &App) -> Result<Vec<String>> {
+    let mut signed = Vec::new();
+    for (chain, end) in store::ends(&mut &app.db).await? {
+        let Some(head) = end.head.as_deref().filter(|_| !is_signed(app, &chain, &end)) else { continue };
+        let mac = app.secrets.audit.mac(&chain::head_message(&chain, end.seq, head));
+        store::sign(&mut &app.db, &chain, &end, &mac).await?;
+        signed.push(chain);
+    }
+    if !signed.is_empty() {
+        let detail = serde_json::json!({ "chains": signed });
+        record_alone(app, Event::new(Kind::AuditEndsSigned, &Client::local()).detail(detail)).await?;
+    }
+    Ok(signed)
+}
+
 /// The event of a finished check. It notes what was seen, as [`note_ends`] does.
 pub async fn record_check(app: &App, report: &Report) -> Result<()> {
     let mut detail = report.noted.as_ref().map_or_else(|| serde_json::json!({}), Anchor::detail);
@@ -250,19 +275,44 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-/// Events of all chains after one of them, oldest first, at most `limit`.
+/// Events of all chains that pass a filter, after one of them, oldest first, at most `limit`.
+///
+/// # Errors
+/// The database's.
 pub async fn list(
-    mut db: impl Statements,
+    db: &Db,
     filter: &Filter,
-    after: Option<RowId>,
-    limit: i64,
+    mut after: Option<RowId>,
+    limit: usize,
 ) -> Result<Vec<StoredEvent>> {
-    Ok(store::list(&mut db, filter, after, limit).await?)
+    let mut events = Vec::new();
+    loop {
+        let step = walk(db, filter, after, None).await?;
+        events.extend(step.events);
+        if events.len() >= limit || step.next.is_none() {
+            events.truncate(limit);
+            return Ok(events);
+        }
+        after = step.next;
+    }
 }
 
-/// The last `limit` events, oldest first.
-pub async fn latest(mut db: impl Statements, filter: &Filter, limit: i64) -> Result<Vec<StoredEvent>> {
-    Ok(store::latest(&mut db, filter, limit).await?)
+/// The last `limit` events that pass a filter, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn latest(db: &Db, filter: &Filter, limit: usize) -> Result<Vec<StoredEvent>> {
+    let (mut events, mut before) = (Vec::new(), None);
+    while events.len() < limit {
+        let found = search(db, filter, before, limit - events.len()).await?;
+        events.extend(found.events);
+        before = found.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    events.reverse();
+    Ok(events)
 }
 
 /// One line of a user's own security log.

@@ -1,5 +1,5 @@
-//! Looking through the log from its end. An index for every filter would cost every event; instead a search looks at so many rows
-//! at most and says from where to go on.
+//! Looking through the log from its end or from its beginning. An index for every filter would cost every event; instead a search or a
+//! step of a walk looks at so many rows at most and says from where to go on, so that no statement takes long however rare the kind is.
 use super::{Filter, StoredEvent, store};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -54,6 +54,40 @@ pub async fn search(db: &Db, filter: &Filter, before: Option<RowId>, limit: usiz
         }
     }
     Ok(Searched { events, next: cursor })
+}
+
+/// A step of a walk.
+#[derive(Debug)]
+pub struct Walked {
+    /// Oldest first.
+    pub events: Vec<StoredEvent>,
+    /// From where to go on; nothing at the end.
+    pub next: Option<RowId>,
+}
+
+/// Looks at the next [`CHUNK`] events after one of them, oldest first, and returns those that pass a filter; there may be none, with more
+/// to come behind `next`. Ends before what was made after `until`.
+///
+/// # Errors
+/// The database's.
+pub async fn walk(
+    db: &Db,
+    filter: &Filter,
+    after: Option<RowId>,
+    until: Option<Timestamp>,
+) -> Result<Walked> {
+    let from = after.max(filter.since.map(|since| first_at(since.minus(SLACK))));
+    let until = [until, filter.until.map(|until| until.plus(SLACK))].into_iter().flatten().min();
+    let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+    let mut rows = store::after(&mut &*db, filter.user, from, limit).await?;
+    let mut more = rows.len() == CHUNK;
+    if let Some(end) = until.and_then(|until| rows.iter().position(|row| row.id.made_after(until))) {
+        rows.truncate(end);
+        more = false;
+    }
+    let next = rows.last().map(|row| row.id).filter(|_| more);
+    rows.retain(|row| passes(filter, row));
+    Ok(Walked { events: rows, next })
 }
 
 fn passes(filter: &Filter, row: &StoredEvent) -> bool {

@@ -1,7 +1,7 @@
 //! Rows of `audit_events` and `audit_chains`.
-use super::{EventView, Filter};
+use super::EventView;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Row, Statements, Value};
+use crate::db::{DbError, Row, Statements};
 use crate::ids::{RowId, UserId};
 use std::collections::BTreeMap;
 
@@ -56,7 +56,8 @@ impl StoredEvent {
 /// The place of the next event.
 pub(super) struct Link {
     pub(super) seq: i64,
-    pub(super) head: Option<Vec<u8>>,
+    /// The link before it.
+    pub(super) before: End,
 }
 
 /// The end of a chain.
@@ -77,19 +78,22 @@ pub(super) struct Strays {
 
 /// Takes the next number; the row stays locked until the transaction ends, so that nobody takes the same.
 pub(super) async fn next_link(db: &mut impl Statements, chain: &'static str) -> Result<Link, DbError> {
-    let sql = "update audit_chains set seq = seq + 1 where chain = $1 returning seq, head";
+    let sql = "update audit_chains set seq = seq + 1 where chain = $1 returning seq, head, mac";
     let row = db.query_opt(sql, &[chain.into()]).await?;
     let mut row = row.ok_or_else(|| DbError::missing("the audit chain is missing; restore a backup"))?;
-    Ok(Link { seq: row.int()?, head: row.maybe_bytes()? })
+    let seq = row.int()?;
+    let before = End { seq: seq - 1, head: row.maybe_bytes()?, mac: row.maybe_bytes()?, cut: None };
+    Ok(Link { seq, before })
 }
 
+/// Without a MAC the former one stays, which is not one of this end.
 pub(super) async fn set_head(
     db: &mut impl Statements,
     chain: &'static str,
     head: &[u8],
-    mac: &[u8],
+    mac: Option<&[u8]>,
 ) -> Result<(), DbError> {
-    let sql = "update audit_chains set head = $1, mac = $2 where chain = $3";
+    let sql = "update audit_chains set head = $1, mac = coalesce($2, mac) where chain = $3";
     db.execute(sql, &[head.into(), mac.into(), chain.into()]).await.map(drop)
 }
 
@@ -182,20 +186,24 @@ pub(super) async fn links(
     rows.into_iter().map(stored).collect()
 }
 
-/// Events of all chains that pass a filter, after one of them, in the order of their ids, which is that of time.
-pub(super) async fn list(
+/// Events after one of them, in the order of their ids, which is that of time, of one user or of all.
+pub(super) async fn after(
     db: &mut impl Statements,
-    filter: &Filter,
+    user: Option<UserId>,
     after: Option<RowId>,
     limit: i64,
 ) -> Result<Vec<StoredEvent>, DbError> {
-    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+    let of_all = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
          detail, personal_salt, personal_hash, hash, erased_by from audit_events
-         where chain is not null and id > $1 and ($2 = '' or user_id = $2) and ($3 = '' or kind = $3)
-         and at >= $4 and at < $5 and ($6 = '' or result = $6) order by id limit $7";
+         where chain is not null and id > $1 order by id limit $2";
+    let of_one = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
+         detail, personal_salt, personal_hash, hash, erased_by from audit_events
+         where chain is not null and id > $1 and user_id = $3 order by id limit $2";
     let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let [user, kind, since, until, result] = params(filter);
-    let rows = db.query(sql, &[(&after).into(), user, kind, since, until, result, limit.into()]).await?;
+    let rows = match user {
+        None => db.query(of_all, &[(&after).into(), limit.into()]).await?,
+        Some(user) => db.query(of_one, &[(&after).into(), limit.into(), user.into()]).await?,
+    };
     rows.into_iter().map(stored).collect()
 }
 
@@ -219,30 +227,6 @@ pub(super) async fn before(
         Some(user) => db.query(of_one, &[(&before).into(), limit.into(), user.into()]).await?,
     };
     rows.into_iter().map(stored).collect()
-}
-
-/// The last events that pass a filter, in order.
-pub(super) async fn latest(
-    db: &mut impl Statements,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, DbError> {
-    let sql = "select chain, seq, id, at, kind, result, actor, user_id, session_id, request_id, identifier_hash, ip, user_agent,
-         detail, personal_salt, personal_hash, hash, erased_by from audit_events
-         where chain is not null and ($1 = '' or user_id = $1) and ($2 = '' or kind = $2)
-         and at >= $3 and at < $4 and ($5 = '' or result = $5) order by id desc limit $6";
-    let [user, kind, since, until, result] = params(filter);
-    let rows = db.query(sql, &[user, kind, since, until, result, limit.into()]).await?;
-    rows.into_iter().rev().map(stored).collect()
-}
-
-fn params(filter: &Filter) -> [Value<'_>; 5] {
-    let user = filter.user.map(|user| user.to_string()).unwrap_or_default();
-    let kind = filter.kind.map(super::Kind::name).unwrap_or_default();
-    let (since, until) =
-        (filter.since.unwrap_or(Timestamp(i64::MIN)), filter.until.unwrap_or(Timestamp(i64::MAX)));
-    let result = filter.failed.map_or("", |failed| if failed { "failure" } else { "success" });
-    [Value::Text(Some(user.into())), kind.into(), since.into(), until.into(), result.into()]
 }
 
 pub(super) async fn of_user(

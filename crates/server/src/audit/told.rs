@@ -9,7 +9,7 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
     match kind {
         Kind::UserCreated => Some(EventType::UserCreated),
         Kind::EmailVerified => Some(EventType::UserEmailVerified),
-        Kind::LoginSucceeded => Some(EventType::SessionCreated),
+        Kind::LoginSucceeded | Kind::ImpersonationStarted => Some(EventType::SessionCreated),
         Kind::FactorAdded
         | Kind::FactorRemoved
         | Kind::FactorsReset
@@ -58,6 +58,7 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::ServerStarted
         | Kind::ServerStopped
         | Kind::AuditVerified
+        | Kind::AuditEndsSigned
         | Kind::AuditExported
         | Kind::AuditAnchored
         | Kind::DatabaseMoved
@@ -78,7 +79,6 @@ pub(super) const fn told_as(kind: Kind) -> Option<EventType> {
         | Kind::AuditPruned
         | Kind::UsersImported
         | Kind::UsersExported
-        | Kind::ImpersonationStarted
         | Kind::AuditRead
         | Kind::WebhookFull => None,
     }

@@ -218,7 +218,7 @@ fn check_end(app: &App, chain: &str, end: &End, report: &mut Report) {
     if end.head.is_some() && !is_signed(app, chain, end) {
         report.find(format!(
             "the end of the chain {chain} is not under this server's secret key: somebody else wrote it, or the former key is \
-             missing in keys.previous_secret_keys"
+             missing in keys.previous_secret_keys; once that is understood, `hallpass audit sign-ends`"
         ));
     }
 }

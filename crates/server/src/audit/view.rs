@@ -1,5 +1,6 @@
 //! An event as operators and administrators see it.
 use super::StoredEvent;
+use crate::geoip::{Place, Places};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +34,9 @@ pub struct AuditEvent {
     identifier_hash: Option<String>,
     /// From which address.
     ip: Option<String>,
+    /// Where that is, if the server can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
     /// With which program.
     user_agent: Option<String>,
     /// Further facts; `by` is who did it, if not the user.
@@ -42,8 +46,9 @@ pub struct AuditEvent {
     hash: Option<String>,
 }
 
-impl From<&StoredEvent> for AuditEvent {
-    fn from(event: &StoredEvent) -> Self {
+impl AuditEvent {
+    /// What is stored, with the place of the address.
+    pub fn new(event: &StoredEvent, places: &Places) -> Self {
         Self {
             chain: event.chain.clone(),
             number: event.seq,
@@ -57,6 +62,7 @@ impl From<&StoredEvent> for AuditEvent {
             request_id: event.request.clone(),
             identifier_hash: event.identifier_hash.clone(),
             ip: event.ip.clone(),
+            place: event.ip.as_deref().and_then(|ip| places.of_text(ip)),
             user_agent: event.agent.clone(),
             detail: event.detail.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             hash: event.hash.as_deref().map(|hash| HEXLOWER.encode(hash)),

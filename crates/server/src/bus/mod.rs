@@ -24,6 +24,9 @@ pub const LIMIT: Duration = Duration::from_secs(1);
 /// Stands for the definitions of roles, where others are named by their id (UUIDv8, RFC 9562 5.8).
 pub const ROLES: Uuid = Uuid::from_u128(0x726f6c65_7300_8000_8000_000000000000);
 
+/// Stands for the signing keys, likewise.
+pub const KEYS: Uuid = Uuid::from_u128(0x6b657973_0000_8000_8000_000000000000);
+
 /// What is outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -33,6 +36,8 @@ pub enum Notice {
     User(UserId),
     /// What roles hold, and with it everything that was read of anybody.
     Roles,
+    /// Which keys sign and verify tokens.
+    Keys,
 }
 
 impl Notice {
@@ -41,6 +46,7 @@ impl Notice {
             Self::Session(id) => id.0,
             Self::User(id) => id.0,
             Self::Roles => ROLES,
+            Self::Keys => KEYS,
         }
     }
 
@@ -50,6 +56,7 @@ impl Notice {
             Self::Session(id) => format!("s{id}"),
             Self::User(id) => format!("u{id}"),
             Self::Roles => "r".into(),
+            Self::Keys => "k".into(),
         };
         notices.iter().map(one).collect::<Vec<_>>().join(",")
     }
@@ -60,6 +67,7 @@ impl Notice {
             ("s", id) => SessionId::parse(id).map(Self::Session),
             ("u", id) => UserId::parse(id).map(Self::User),
             ("r", "") => Some(Self::Roles),
+            ("k", "") => Some(Self::Keys),
             _ => None,
         };
         text.split(',').map(one).collect()
@@ -133,6 +141,16 @@ impl Bus {
         let (user, roles) = (self.stamps.of(user.0), self.stamps.of(ROLES));
         let proof = Proof { epoch: self.epoch.load(Ordering::Acquire), session, user, roles };
         (!pending && self.is_live()).then_some(proof)
+    }
+
+    /// Changes when something was announced about what concerns everybody ([`KEYS`]), or may have been.
+    pub fn stamp(&self, subject: Uuid) -> (u64, u32) {
+        (self.epoch.load(Ordering::Acquire), self.stamps.of(subject))
+    }
+
+    /// Whether something that was announced about it may not be committed yet.
+    pub fn is_pending(&self, subject: Uuid) -> bool {
+        self.stamps.is_pending(subject, self.clock.monotonic())
     }
 
     /// Whether everything announced up to [`LIMIT`] ago has arrived for sure.

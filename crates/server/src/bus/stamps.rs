@@ -1,5 +1,6 @@
 //! A number for each session and user that changes when what was read of it is outdated. Several share a number, which
 //! costs a read now and then and keeps the table small, without anything to insert, evict or clean up.
+use super::{KEYS, ROLES};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
@@ -7,6 +8,9 @@ use uuid::Uuid;
 /// Numbers kept, 4 and 8 bytes each. With a hundred changes a second an entry shares its fate with another's about once in three
 /// minutes.
 const SLOTS: usize = 1 << 14;
+
+/// Numbers in all: those of what concerns everybody are shared with nobody.
+const PLACES: usize = SLOTS + 2;
 
 /// See the module's doc.
 pub(super) struct Stamps {
@@ -17,8 +21,8 @@ pub(super) struct Stamps {
 
 impl Default for Stamps {
     fn default() -> Self {
-        let numbers = (0..SLOTS).map(|_| AtomicU32::new(0)).collect();
-        Self { numbers, pending: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+        let numbers = (0..PLACES).map(|_| AtomicU32::new(0)).collect();
+        Self { numbers, pending: (0..PLACES).map(|_| AtomicU64::new(0)).collect() }
     }
 }
 
@@ -50,6 +54,11 @@ impl Stamps {
 
 /// The end of a UUIDv7 is random.
 fn place(id: Uuid) -> usize {
+    match id {
+        ROLES => return SLOTS,
+        KEYS => return SLOTS + 1,
+        _ => {}
+    }
     usize::try_from(id.as_u128() & (SLOTS as u128 - 1)).unwrap_or(0)
 }
 

@@ -1,5 +1,5 @@
 //! `hallpass audit`.
-use super::{Common, Failure, Outcome, find_user, out};
+use super::{Common, Failure, Outcome, confirm, find_user, out};
 use crate::app::App;
 use crate::audit::{self, Anchor, AuditEvent, Event, Filter, Kind, Report, StoredEvent};
 use crate::clock::Timestamp;
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Events read at a time by an export.
-const PAGE: i64 = 1000;
+const PAGE: usize = 1000;
 /// Longer than the commit of an event takes after its id was made. What is younger may still be joined by an event with
 /// an earlier id.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -52,6 +52,14 @@ enum Action {
         /// Output of an earlier `audit verify --json`; may come several times.
         #[arg(long, value_name = "FILE")]
         anchor: Vec<PathBuf>,
+    },
+    /// Signs the ends of chains that are under no known key, once you know why they are not: the secret key was lost, or somebody
+    /// wrote into the log. An event tells which.
+    #[command(after_help = "Examples:\n  hallpass audit verify\n  hallpass audit sign-ends --yes")]
+    SignEnds {
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Writes events as JSON Lines, oldest first.
     #[command(
@@ -125,6 +133,7 @@ impl AuditCommand {
         match self.action {
             Action::List { which, limit } => list(common, &which, limit),
             Action::Verify { anchor } => verify(common, &anchor),
+            Action::SignEnds { yes } => sign_ends(common, yes),
             Action::Export { which, after, out } => export(common, &which, after, out.as_deref()),
         }
     }
@@ -133,8 +142,9 @@ impl AuditCommand {
 fn list(common: &Common, which: &Which, limit: u32) -> Outcome {
     common.with_app(async |app, out| {
         let filter = which.filter(&app).await?;
-        let events = audit::latest(&app.db, &filter, i64::from(limit)).await?;
-        let values: Vec<AuditEvent> = events.iter().map(AuditEvent::from).collect();
+        let events = audit::latest(&app.db, &filter, usize::try_from(limit)?).await?;
+        let values: Vec<AuditEvent> =
+            events.iter().map(|event| AuditEvent::new(event, &app.places)).collect();
         out.show(&json!({ "events": values }), || {
             if events.is_empty() {
                 return "There is no such event.".into();
@@ -165,6 +175,17 @@ fn verify(common: &Common, files: &[PathBuf]) -> Outcome {
         out.show(&report, || sentences(&report))?;
         audit::record_check(&app, &report).await?;
         if report.findings.is_empty() { Ok(()) } else { Err(Failure::said()) }
+    })
+}
+
+fn sign_ends(common: &Common, yes: bool) -> Outcome {
+    confirm(yes, "From now on nobody can tell what was written into these chains before.")?;
+    common.with_app(async |app, out| {
+        let chains = audit::sign_foreign_ends(&app).await?;
+        out.show(&json!({ "signed": chains }), || match chains.as_slice() {
+            [] => "Every end is under the secret key.".into(),
+            chains => format!("Signed: {}.", chains.join(", ")),
+        })
     })
 }
 
@@ -221,7 +242,7 @@ fn export(common: &Common, which: &Which, after: Option<RowId>, file: Option<&Pa
             }
             count += page.len();
             for event in &page {
-                writeln!(target, "{}", serde_json::to_string(&AuditEvent::from(event))?)?;
+                writeln!(target, "{}", serde_json::to_string(&AuditEvent::new(event, &app.places))?)?;
                 last = Some(event.id);
                 next = last.filter(|id| !id.made_after(settled)).or(next);
             }

@@ -6,7 +6,7 @@ use super::{Common, Failure, explain, out};
 use crate::app::App;
 use crate::import::{self, Batch, Entry, Fate, Format, Part, Progress, Reading, Records, Rules, Standing};
 use clap::Args;
-use notes::{Notes, Seen};
+use notes::{Left, Notes, Seen};
 use serde_json::json;
 pub(super) use source::passphrase;
 use source::{Input, Source};
@@ -104,6 +104,14 @@ impl Import {
     }
 
     fn reading(&self) -> Result<Reading, Failure> {
+        if self.format == Format::Firebase
+            && self.hash_config.is_none()
+            && !self.may_drop.contains(&Part::Password)
+        {
+            let text = "passwords of Firebase are read with --hash-config only; --may-drop password imports the accounts \
+                        without them";
+            return Err(Failure(text.into()));
+        }
         let firebase = match &self.hash_config {
             Some(path) => {
                 let text = source::read_small(path)?;
@@ -130,11 +138,11 @@ impl Import {
     ) -> Result<Option<Seen>, Failure> {
         let standing =
             import::begin(app, source.digest(), self.again).await.map_err(|error| explain(&error))?;
-        let from = match standing {
-            Standing::New => Progress::default(),
+        let (from, begun) = match standing {
+            Standing::New => (Progress::default(), None),
             Standing::Finished(..) => return Ok(None),
-            Standing::Interrupted(from) if self.resume || from.records == 0 => from,
-            Standing::Interrupted(from) => {
+            Standing::Interrupted(from, begun) if self.resume || from.records == 0 => (from, Some(begun)),
+            Standing::Interrupted(from, _) => {
                 return Err(Failure(format!(
                     "an import of this file was begun and stopped after {} of {} records; --resume goes on there, --again begins \
                      at the first record",
@@ -143,7 +151,8 @@ impl Import {
                 )));
             }
         };
-        let mut notes = Notes::open([self.report.as_deref(), self.ids.as_deref()], &from, self.resume)?;
+        let left = if self.resume { Left::Since(begun) } else { Left::Nothing };
+        let mut notes = Notes::open([self.report.as_deref(), self.ids.as_deref()], &from, left)?;
         let mut seen = Seen::from(from);
         let mut records = source.open()?;
         for _ in 0..from.records {
@@ -175,7 +184,7 @@ impl Import {
     }
 
     async fn rehearse(&self, app: &App, source: &Source, reading: &Reading) -> Result<Seen, Failure> {
-        let mut notes = Notes::open([self.report.as_deref(), None], &Progress::default(), false)?;
+        let mut notes = Notes::open([self.report.as_deref(), None], &Progress::default(), Left::Nothing)?;
         let mut seen = Seen::from(Progress::default());
         let mut known = notes::Known::default();
         let mut records = source.open()?;

@@ -1,8 +1,9 @@
 //! `hallpass invite`.
 use super::{Common, Failure, Outcome, explain, out};
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::ids::RowId;
 use crate::invitations::{self, Actor, Invitation, InvitationView, Invite};
+use crate::mail;
 use crate::names::{Email, has_control_characters};
 use crate::roles::Authority;
 use crate::web::Client;
@@ -103,7 +104,10 @@ fn create(common: &Common, invite: &Invite) -> Outcome {
     common.with_app(async |app, out| {
         let client = Client::local();
         let actor = Actor { client: &client, by: Authority::Operator };
-        let made = invitations::create(&app, actor, invite).await.map_err(|error| explain(&error))?;
+        let mut tx = app.db.begin().await?;
+        let made = invitations::create(&app, &mut tx, actor, invite).await;
+        let made = made.map_err(|error| explain(&error))?;
+        mail::commit(&app, tx).await?;
         sent(out, &made, &made.view(app.now()))
     })
 }
@@ -159,15 +163,22 @@ fn row(view: &InvitationView) -> [String; 7] {
     [view.id.clone(), view.email.clone(), view.roles.join(","), view.state.into(), by, sent, expires]
 }
 
+fn explained(id: RowId) -> impl Fn(Error) -> Failure {
+    move |error| match error.code {
+        Code::NotFound => Failure(format!("there is no invitation {id}")),
+        _ => explain(&error),
+    }
+}
+
 fn resend(common: &Common, text: &str, life: Option<Duration>) -> Outcome {
     let id = id(text)?;
     common.with_app(async |app, out| {
         let client = Client::local();
         let actor = Actor { client: &client, by: Authority::Operator };
-        let renewed = invitations::resend(&app, actor, id, life).await.map_err(|error| match error.code {
-            Code::NotFound => Failure(format!("there is no invitation {id}")),
-            _ => explain(&error),
-        })?;
+        let mut tx = app.db.begin().await?;
+        let renewed = invitations::resend(&app, &mut tx, actor, id, life).await;
+        let renewed = renewed.map_err(explained(id))?;
+        mail::commit(&app, tx).await?;
         sent(out, &renewed, &renewed.view(app.now()))
     })
 }
@@ -177,10 +188,9 @@ fn revoke(common: &Common, text: &str) -> Outcome {
     common.with_app(async |app, out| {
         let client = Client::local();
         let actor = Actor { client: &client, by: Authority::Operator };
-        let changed = invitations::revoke(&app, actor, id).await.map_err(|error| match error.code {
-            Code::NotFound => Failure(format!("there is no invitation {id}")),
-            _ => explain(&error),
-        })?;
+        let mut tx = app.db.begin().await?;
+        let changed = invitations::revoke(&app, &mut tx, actor, id).await.map_err(explained(id))?;
+        tx.commit().await?;
         out.show(&json!({ "revoked": changed }), || {
             let text = if changed {
                 "The link opens nothing any more."

@@ -19,7 +19,7 @@ enum Action {
     /// Keys, newest first.
     #[command(after_help = "Example:\n  hallpass keys list --json")]
     List,
-    /// Makes a new key that signs at once. A running server takes it up within 10 seconds.
+    /// Makes a new key that signs at once. Running servers take it up within a second.
     #[command(
         after_help = "Examples:\n  hallpass keys rotate                 # former keys verify until their tokens expire\n  \
                       hallpass keys rotate --drop-former   # a key has leaked: its tokens are void"
@@ -75,7 +75,7 @@ fn rotate(common: &Common, drop_former: bool) -> Outcome {
             } else {
                 "Former keys verify until the tokens that they signed have expired."
             };
-            format!("New signing key {kid}. A running server takes it up within 10 seconds.\n{former}")
+            format!("New signing key {kid}. Running servers take it up within a second.\n{former}")
         })
     })
 }

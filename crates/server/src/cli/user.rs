@@ -239,8 +239,18 @@ fn set_roles(common: &Common, named: &str, add: &[String], remove: &[String]) ->
         let client = Client::local();
         let done = others::change_roles(&app, &Actor::operator(&client), user.id, add, remove).await;
         let done = done.map_err(|error| explain(&error))?;
-        let value = json!({ "user": view(&app, &done.0).await?, "changed": done.1 });
-        out.show(&value, || format!("Roles of {}: {}.", done.0.email, done.0.roles.join(", ")))
+        let value = json!({ "user": view(&app, &done.user).await?, "changed": done.changed, "beganAnew": done.anew });
+        out.show(&with_link(value, done.link.as_ref()), || {
+            let mut text = format!("Roles of {}: {}.", done.user.email, done.user.roles.join(", "));
+            if done.anew {
+                text += "\nAn administrator with fewer rights made this account or answered for its address: its password, factors and \
+                         sessions are gone.";
+            }
+            match &done.link {
+                Some(link) => format!("{text}\n{}", hand_over(link)),
+                None => text,
+            }
+        })
     })
 }
 

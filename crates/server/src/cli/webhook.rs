@@ -1,15 +1,18 @@
 //! `hallpass webhook`.
 use super::{Common, Failure, Outcome, confirm, explain, out};
-use crate::app::App;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error};
 use crate::ids::RowId;
+use crate::roles::Authority;
 use crate::web::Client;
 use crate::webhooks::{self, EndpointView, NewEndpoint, OVERLAP_MAX, State};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::time::Duration;
+
+/// Whose word counts here: whoever owns the machine.
+const OPERATOR: Authority<'static> = Authority::Operator;
 
 /// Sets up other systems that are told what happens.
 #[derive(Args)]
@@ -175,8 +178,10 @@ fn create(common: &Common, url: &str, events: &[String], name: Option<&str>) -> 
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let name = name.map(str::to_owned).or(host).unwrap_or_else(|| "webhook".into());
         let new = NewEndpoint { name: &name, url, types: events };
-        let made = webhooks::create(&app, &Client::local(), &new).await;
+        let mut tx = app.db.begin().await?;
+        let made = webhooks::create(&app, &mut tx, OPERATOR, &Client::local(), &new).await;
         let (endpoint, secret) = made.map_err(|error| explain(&error))?;
+        webhooks::commit(&app, tx).await?;
         let view = endpoint.view(app.now());
         out.remark("This is the only time that the secret is shown. Servers that run tell the endpoint within 2 seconds.");
         out.show(&json!({ "webhook": view, "secret": *secret }), || {
@@ -243,8 +248,10 @@ fn show(common: &Common, text: &str) -> Outcome {
 fn rotate_secret(common: &Common, text: &str, overlap: Duration) -> Outcome {
     let id = endpoint_id(text)?;
     common.with_app(async |app, out| {
-        let rotated = webhooks::rotate_secret(&app, &Client::local(), id, overlap).await;
+        let mut tx = app.db.begin().await?;
+        let rotated = webhooks::rotate_secret(&app, &mut tx, OPERATOR, &Client::local(), id, overlap).await;
         let secret = rotated.map_err(explained(id))?;
+        webhooks::commit(&app, tx).await?;
         let until = app.now().plus(overlap).rfc3339();
         out.remark("This is the only time that the secret is shown.");
         out.show(&json!({ "secret": *secret, "formerSecretUntil": until }), || {
@@ -256,8 +263,10 @@ fn rotate_secret(common: &Common, text: &str, overlap: Duration) -> Outcome {
 fn switch(common: &Common, text: &str, disabled: bool) -> Outcome {
     let id = endpoint_id(text)?;
     common.with_app(async |app, out| {
-        let switched = webhooks::set_disabled(&app, &Client::local(), id, disabled).await;
+        let mut tx = app.db.begin().await?;
+        let switched = webhooks::set_disabled(&app, &mut tx, OPERATOR, &Client::local(), id, disabled).await;
         let changed = switched.map_err(explained(id))?;
+        webhooks::commit(&app, tx).await?;
         out.show(&json!({ "changed": changed }), || {
             let state = if disabled { "disabled" } else { "enabled" };
             if changed {
@@ -273,7 +282,10 @@ fn delete(common: &Common, text: &str, yes: bool) -> Outcome {
     let id = endpoint_id(text)?;
     confirm(yes, "This removes the endpoint with everything that waits for it.")?;
     common.with_app(async |app, out| {
-        webhooks::delete(&app, &Client::local(), id).await.map_err(explained(id))?;
+        let mut tx = app.db.begin().await?;
+        let deleted = webhooks::delete(&app, &mut tx, OPERATOR, &Client::local(), id).await;
+        deleted.map_err(explained(id))?;
+        webhooks::commit(&app, tx).await?;
         out.show(&json!({ "deleted": true }), || "The endpoint is gone.".into())
     })
 }
@@ -308,14 +320,21 @@ impl Replay {
         let delivery = self.delivery.as_deref().map(|text| id_of(text, "a delivery")).transpose()?;
         let endpoint = self.dead.as_deref().map(endpoint_id).transpose()?;
         common.with_app(async |app, out| {
+            let client = Client::local();
+            let mut tx = app.db.begin().await?;
             let replayed = match (delivery, endpoint) {
                 (Some(id), _) => {
-                    let due = webhooks::replay(&app, &Client::local(), id).await.map_err(explained(id))?;
-                    u64::from(due)
+                    let due = webhooks::replay(&app, &mut tx, OPERATOR, &client, None, id).await;
+                    u64::from(due.map_err(explained(id))?)
                 }
-                (None, Some(id)) => replay_dead(&app, id, self.last).await?,
+                (None, Some(id)) => {
+                    let since = self.last.map_or(Timestamp(0), |last| app.now().minus(last));
+                    let many = webhooks::replay_dead(&app, &mut tx, OPERATOR, &client, id, since).await;
+                    many.map_err(explained(id))?
+                }
                 (None, None) => 0,
             };
+            tx.commit().await?;
             out.show(&json!({ "replayed": replayed }), || match replayed {
                 0 => "Nothing was replayed.".into(),
                 1 => "One delivery is told once more, by the next server that runs.".into(),
@@ -323,11 +342,6 @@ impl Replay {
             })
         })
     }
-}
-
-async fn replay_dead(app: &App, id: RowId, last: Option<Duration>) -> Result<u64, Failure> {
-    let since = last.map_or(Timestamp(0), |last| app.now().minus(last));
-    webhooks::replay_dead(app, &Client::local(), id, since).await.map_err(explained(id))
 }
 
 fn ping(common: &Common, text: &str) -> Outcome {

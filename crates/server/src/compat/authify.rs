@@ -49,9 +49,7 @@ struct Registration(RegisterRequest);
 
 impl FromFields for Registration {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        if !fields.has("username") {
-            fields.problem("username", "required", "Send username.");
-        }
+        fields.require("username");
         RegisterRequest::from_fields(fields).map(Self)
     }
 }
@@ -218,7 +216,8 @@ async fn authify_refresh_by_post(
 }
 
 async fn refresh(app: &App, client: &Client, headers: &HeaderMap) -> Response {
-    match sessions::refresh(app, client, headers, None).await {
+    // In the body whatever the sign-in chose, which may have been a native one.
+    match sessions::refresh(app, client, headers, None, Some(Delivery::Cookie)).await {
         Ok((cookies, tokens)) => {
             let message = "Access Token refreshed successfully";
             (cookies, Json(AuthifyRefreshed { message, access_token: tokens.access_token })).into_response()

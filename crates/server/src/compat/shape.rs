@@ -21,6 +21,9 @@ pub(super) struct Failure {
     message: String,
     /// Stable code.
     code: String,
+    /// A hook's own code for its refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// Every bad field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     error: Vec<crate::error::FieldProblem>,
@@ -108,6 +111,9 @@ fn reshaped<'t>(
     let mut body: Map<String, Value> = Map::new();
     body.insert("message".into(), message.into());
     body.insert("code".into(), code.into());
+    if let Some(reason) = error.reason() {
+        body.insert("reason".into(), reason.into());
+    }
     if !error.fields.is_empty() {
         body.insert("error".into(), json!(error.fields));
     }

@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use url::Url;
 use utoipa::ToSchema;
 
 /// Everything that can be set. Each section is a table in `hallpass.toml`.
@@ -161,7 +162,8 @@ impl Config {
         db::is_embedded(&self.database_url())
     }
 
-    /// Every setting in effect, what follows from others included, without secrets.
+    /// Every setting in effect, what follows from others included, without secrets: those that are kept as such, and what addresses carry in
+    /// user information and queries.
     ///
     /// # Errors
     /// None that occur.
@@ -170,6 +172,7 @@ impl Config {
         value["server"]["public_url"] = self.public_url().into();
         value["database"]["url"] = db::shown(&self.database_url()).into();
         value["sessions"]["audience"] = self.audience().into();
+        hide_in_addresses(&mut value);
         Ok(value)
     }
 
@@ -212,4 +215,38 @@ impl Config {
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
+}
+
+/// Hides what addresses carry beside the place: `https://user:password@…` and `?key=…`. In every text, so that no later setting is forgotten.
+fn hide_in_addresses(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            if let Some(shown) = without_secrets(text) {
+                *text = shown;
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(hide_in_addresses),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(hide_in_addresses),
+        _ => {}
+    }
+}
+
+/// An address without what only its reader should know; `None` for what has nothing of the kind.
+fn without_secrets(text: &str) -> Option<String> {
+    const HIDDEN: &str = "(hidden)";
+    let mut url = Url::parse(text).ok().filter(Url::has_host)?;
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !has_user && url.query().is_none() {
+        return None;
+    }
+    let names: Vec<String> = url
+        .query_pairs()
+        .map(|(name, value)| if value.is_empty() { HIDDEN.into() } else { format!("{name}={HIDDEN}") })
+        .collect();
+    if url.query().is_some() {
+        url.set_query(Some(&names.join("&")));
+    }
+    // An address that has no place for them cannot have had them.
+    let hidden = url.set_username("").and_then(|()| url.set_password(None));
+    Some(hidden.map_or_else(|()| HIDDEN.into(), |()| url.into()))
 }

@@ -60,7 +60,7 @@ pub async fn request_change(app: &App, current: &Current, client: &Client, new: 
     let undo = codes::issue(app, &mut tx, &undo, now).await?;
     let message = if free {
         let link = format!("{}/email/confirm?token={}", app.public_url, confirm.expose());
-        Message::EmailChangeConfirm { link, hours: settings.verify_link_ttl.as_secs() / 3600 }
+        Message::EmailChangeConfirm { link, seconds: settings.verify_link_ttl.as_secs() }
     } else {
         // The caller must not learn that the address has an account; its owner may.
         Message::AccountExists { reset_link: format!("{}/password/forgot", app.public_url) }

@@ -197,7 +197,7 @@ impl Code {
             Self::InvitationOver => (409, "invitation_over", "This invitation was accepted or revoked. Make a new one."),
             Self::LastAdministrator => (409, "last_administrator", "Nobody else has the role admin. Give it to somebody first."),
             Self::RoleExists => (409, "role_exists", "There is a role of that name. Change it instead."),
-            Self::RoleInUse => (409, "role_in_use", "Somebody has this role. Take it from them first."),
+            Self::RoleInUse => (409, "role_in_use", "Somebody has this role, or is invited to it. Take it from them, or revoke the invitation, first."),
             Self::AccountInUse => (409, "account_in_use", "The application keeps something that belongs to this account. It has to be removed there first."),
             Self::CursorTooOld => (410, "cursor_too_old", "Revocations after this cursor are no longer complete. Drop what you cached and begin without a cursor."),
             Self::Outdated => (412, "outdated", "Somebody has changed this since you read it. Read it again, then repeat the change."),

@@ -168,6 +168,11 @@ impl Error {
         self
     }
 
+    /// Somebody else's code for the reason, if there is one.
+    pub fn reason(&self) -> Option<&str> {
+        self.challenge.as_ref().and_then(|challenge| challenge.reason.as_deref())
+    }
+
     /// The private cause, for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -1,7 +1,8 @@
 //! Hooks: other systems that are asked before somebody registers or signs in, and may refuse.
 //!
 //! Invariants: a hook is asked outside every transaction, and never by a session check or a refresh. It hears no password and no code.
-//! `before_register` is asked before anybody looks whether the address is known, so its word tells nothing of accounts;
+//! `before_register` is asked before anybody looks whether the address is known, so its word tells nothing of accounts (only whoever
+//! has the mail of an invitation hears first that the address has an account);
 //! `before_login` once everything is proven. Who is kept waiting is bounded in number and time; what happens when there is no word
 //! is a setting. What a hook says reaches clients cut and without control characters.
 use crate::app::App;
@@ -17,7 +18,6 @@ use crate::users::User;
 use crate::web::Client;
 use axum::http::HeaderName;
 use hallpass_crypto::webhook::WebhookSecret;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Registration<'a> {
     pub name: Option<&'a str>,
     /// What the owner calls the device.
     pub device_name: Option<&'a str>,
+    /// The invitation that is being accepted, if it is one.
+    pub invitation: Option<RowId>,
 }
 
 /// A sign-in that would begin a session now.
@@ -59,11 +61,23 @@ enum Hook {
 }
 
 /// What a hook says.
-#[derive(Deserialize)]
 struct Word {
     allow: bool,
     message: Option<String>,
     code: Option<String>,
+}
+
+impl Word {
+    /// An object with a boolean `allow`. What else is in it may be of any shape and in any encoding: a refusal stands, even if its
+    /// reason cannot be read.
+    fn read(body: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(body);
+        let Ok(Value::Object(said)) = serde_json::from_str(text.trim_start_matches('\u{feff}')) else {
+            return None;
+        };
+        let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { allow: said.get("allow")?.as_bool()?, message: text("message"), code: text("code") })
+    }
 }
 
 /// Whether [`before_login`] asks anybody.
@@ -83,6 +97,7 @@ pub async fn before_register(app: &App, client: &Client, wish: &Registration<'_>
         "email": wish.email.typed,
         "username": wish.username,
         "name": wish.name,
+        "invitation": wish.invitation.map(|id| json!({ "id": id })),
         "client": about(client, wish.device_name),
     });
     ask(app, Hook::BeforeRegister, data).await
@@ -199,8 +214,8 @@ async fn call(
         let text = format!("answered {}", answer.status);
         return Err(if answer.status < 500 { Unheard::Odd(text) } else { Unheard::Away(text) });
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| Unheard::Odd("the answer is not {\"allow\": true or false}".to_owned()))
+    Word::read(&answer.body)
+        .ok_or_else(|| Unheard::Odd("the answer is not {\"allow\": true or false}".to_owned()))
 }
 
 fn refusal(word: Word) -> Error {

@@ -9,6 +9,7 @@ pub use purge::purge_once;
 
 use crate::app::App;
 use crate::audit::{self, Anchor};
+use crate::bus::KEYS;
 use crate::error::Result;
 use crate::factors;
 use crate::keys;
@@ -22,12 +23,14 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 /// A sighting is written within this time, well under the 5 s that the rotation rule counts with.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
-/// Keys are looked at this often, so that a rotation by another process is noticed.
-const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Keys are looked at this often, so that a rotation that nobody announces is noticed: by another process on an embedded database.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
+/// The same while a rotation was announced that may not be committed yet.
+const PENDING_KEYS_EVERY: Duration = Duration::from_millis(100);
 /// Events of the audit log are counted this often.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
-/// Sessions are looked for this often whose administrator may no longer act in them.
-const LAPSED_EVERY: Duration = Duration::from_secs(5);
+/// Sessions are looked for this often whose administrator may no longer act in them: services that follow hear of it within a second.
+const LAPSED_EVERY: Duration = Duration::from_millis(500);
 /// Secrets under a former key are looked for this often.
 const RESEAL_EVERY: Duration = Duration::from_secs(3600);
 /// Expired rows are removed this often.
@@ -91,7 +94,9 @@ async fn until(stop: &mut watch::Receiver<bool>, work: impl Future<Output = Resu
 
 async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
     let (mut flush, mut keys) = (every(FLUSH_EVERY), every(KEYS_EVERY));
-    let mut lapsed = every(LAPSED_EVERY);
+    let (mut lapsed, mut pending) = (every(LAPSED_EVERY), every(PENDING_KEYS_EVERY));
+    let mut heard = app.db.bus().listen();
+    let mut loaded = None;
     // Not at once: what came before the start was noted by then, or is a moment old.
     let mut note = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
     let mut noted = None;
@@ -99,6 +104,8 @@ async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
         let (what, result) = tokio::select! {
             _ = flush.tick() => ("write sightings", sessions::flush_presence(app).await),
             _ = keys.tick() => ("maintain keys", keys::maintain(app).await),
+            _ = heard.changed() => ("load announced keys", load_announced(app, &mut loaded).await),
+            _ = pending.tick(), if app.db.bus().is_pending(KEYS) => ("maintain keys", keys::maintain(app).await),
             _ = lapsed.tick() => ("end lapsed impersonations", sessions::end_lapsed(app).await),
             _ = note.tick() => ("note the ends of the audit log", note_ends(app, &mut noted).await),
             _ = stop.changed() => break,
@@ -110,6 +117,17 @@ async fn keep(app: &App, mut stop: watch::Receiver<bool>) {
     if let Err(error) = sessions::flush_presence(app).await {
         tracing::warn!(%error, "the last sightings could not be written");
     }
+}
+
+/// Loads the keys anew if something was announced of them since they were loaded last.
+async fn load_announced(app: &App, loaded: &mut Option<(u64, u32)>) -> Result<()> {
+    // Before the read, so that what is announced meanwhile is heard.
+    let stamp = app.db.bus().stamp(KEYS);
+    if *loaded != Some(stamp) {
+        keys::maintain(app).await?;
+        *loaded = Some(stamp);
+    }
+    Ok(())
 }
 
 async fn note_ends(app: &App, noted: &mut Option<Anchor>) -> Result<()> {

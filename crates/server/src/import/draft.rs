@@ -1,11 +1,12 @@
 //! From what a file says to an account that may be created.
+use super::given::{Given, GivenPassword};
 use super::problem::{Part, Problem, Reason};
 use crate::clock::Timestamp;
 use crate::factors::{Carried, CarriedTotp};
 use crate::hashing::Hashing;
 use crate::ids::UserId;
 use crate::names::{Email, USERNAME_RULE, Username, has_control_characters};
-use crate::passkeys::{CarriedPasskey, Passkey};
+use crate::passkeys::Passkey;
 use crate::roles;
 use crate::users::Factor;
 use hallpass_crypto::password::PasswordError;
@@ -20,69 +21,6 @@ const NAME_MAX: usize = 100;
 const PASSKEYS_MAX: usize = 20;
 /// Seconds of a time step (RFC 6238 4.1).
 const STEP_SECONDS: i64 = 30;
-
-/// A password as a file has it.
-pub enum GivenPassword {
-    /// A hash whose kind shows.
-    Text(String),
-    /// One that was put into a stored form already, or why it was not.
-    Read(std::result::Result<Legacy, PasswordError>),
-}
-
-/// An authenticator app as a file has it.
-pub struct GivenTotp {
-    /// What the app knows.
-    pub secret: Vec<u8>,
-    /// When it was set up.
-    pub created_at: Option<Timestamp>,
-    /// The latest step whose code was taken.
-    pub last_step: Option<i64>,
-    /// When its latest code was taken.
-    pub last_used_at: Option<Timestamp>,
-}
-
-/// What a format has found in a record; nothing of it is checked.
-#[derive(Default)]
-pub struct Given {
-    /// What the source calls the account, for the list of ids.
-    pub source_id: Option<String>,
-    /// The id to keep.
-    pub id: Option<String>,
-    /// Whether the account is refused when the id is taken; else it gets another.
-    pub keep_id: bool,
-    /// Address.
-    pub email: Option<String>,
-    /// Whether the mailbox was proven, if the source says so.
-    pub email_verified: Option<bool>,
-    /// When.
-    pub email_verified_at: Option<Timestamp>,
-    /// Public name.
-    pub username: Option<String>,
-    /// Display name.
-    pub name: Option<String>,
-    /// Password.
-    pub password: Option<GivenPassword>,
-    /// When it was chosen.
-    pub password_changed_at: Option<Timestamp>,
-    /// Names of roles.
-    pub roles: Vec<String>,
-    /// Whether the account is closed.
-    pub disabled: bool,
-    /// Since when.
-    pub disabled_at: Option<Timestamp>,
-    /// When it came into being.
-    pub created_at: Option<Timestamp>,
-    /// The latest sign-in.
-    pub last_login_at: Option<Timestamp>,
-    /// Authenticator app.
-    pub totp: Option<GivenTotp>,
-    /// Digests of recovery codes, bound to the id.
-    pub recovery_codes: Vec<[u8; 32]>,
-    /// Passkeys, bound to the id.
-    pub passkeys: Vec<CarriedPasskey>,
-    /// Second factors that the format names and that have no place here.
-    pub lost_factor: Option<&'static str>,
-}
 
 /// What an operator allows.
 pub struct Rules {
@@ -183,14 +121,22 @@ impl Leniency<'_> {
 pub fn check(mut given: Given, allowed: &Rules, hashing: &Hashing, now: Timestamp) -> Result<Draft> {
     let mut lenient = Leniency { rules: allowed, dropped: Vec::new() };
     let email = email(given.email.as_deref())?;
-    let username = lenient.optional(present(given.username.take()).map(|text| username(&text)))?;
-    let name = lenient.optional(present(given.name.take()).map(name))?;
+    let username = present(given.username.take()).map(|text| text.and_then(|text| username(&text)));
+    let username = lenient.optional(username)?;
+    let name = lenient.optional(present(given.name.take()).map(|text| text.and_then(name)))?;
     let password = lenient.optional(given.password.take().and_then(|given| password(given, hashing)))?;
     let roles = given_roles(std::mem::take(&mut given.roles), &mut lenient)?;
     let past = |at: Option<Timestamp>| at.map(|at| Timestamp(at.micros().clamp(0, now.micros())));
-    let proven = given.email_verified_at.is_some() || given.email_verified.unwrap_or(allowed.emails_verified);
+    let proven = match (given.email_verified, given.email_verified_at) {
+        (Some(false), Some(_)) => {
+            return Err(Problem::new(Reason::BadField, "the address is said to be proven, and not to be"));
+        }
+        (None, Some(_)) => true,
+        (said, _) => said.unwrap_or(allowed.emails_verified),
+    };
     let email_verified_at = proven.then(|| past(given.email_verified_at).unwrap_or(now));
     let (id, keep_id) = id(&given)?;
+    lenient.part(nothing_lost(&given))?;
     let factors = lenient.part(factors(&mut given, proven, now))?;
     let (factors, passkeys) = factors.unwrap_or_default();
     Ok(Draft {
@@ -215,8 +161,9 @@ pub fn check(mut given: Given, allowed: &Rules, hashing: &Hashing, now: Timestam
     })
 }
 
-fn present(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+fn present(text: Option<Result<String>>) -> Option<Result<String>> {
+    text.map(|text| text.map(|text| text.trim().to_owned()))
+        .filter(|text| text.as_ref().map_or(true, |text| !text.is_empty()))
 }
 
 fn email(text: Option<&str>) -> Result<Email> {
@@ -239,9 +186,11 @@ fn name(text: String) -> Result<String> {
 
 fn password(given: GivenPassword, hashing: &Hashing) -> Option<Result<Hash>> {
     let read = match given {
-        GivenPassword::Text(text) if text.is_empty() => return None,
+        // Behind an exclamation mark Django writes something that no password has.
+        GivenPassword::Text(text) if text.is_empty() || text.starts_with('!') => return None,
         GivenPassword::Text(text) => hashing.read_legacy(&text),
         GivenPassword::Read(read) => read,
+        GivenPassword::Lost(why) => return Some(Err(Problem::new(Reason::UnsupportedHash, why))),
     };
     Some(match read {
         Ok(Legacy::Stored(form)) => Ok(Hash::Stored(form)),
@@ -259,18 +208,19 @@ fn password(given: GivenPassword, hashing: &Hashing) -> Option<Result<Hash>> {
     })
 }
 
-fn given_roles(given: Vec<String>, lenient: &mut Leniency<'_>) -> Result<Vec<String>> {
+fn given_roles(given: Vec<Result<String>>, lenient: &mut Leniency<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for role in given.into_iter().filter(|role| role != roles::USER) {
-        let valid = roles::is_name(&role);
-        let read = if valid && lenient.rules.allow_roles.contains(&role) {
-            Ok(role)
-        } else {
+    for role in given {
+        let read = role.and_then(|role| {
+            let valid = roles::is_name(&role);
+            if role == roles::USER || valid && lenient.rules.allow_roles.contains(&role) {
+                return Ok(role);
+            }
             let shown = if valid { format!("the role {role}") } else { "a role".to_owned() };
             let text = format!("{shown} is not among those of --allow-roles");
             Err(Problem::new(Reason::RoleNotAllowed, text))
-        };
-        names.extend(lenient.part(read)?);
+        });
+        names.extend(lenient.part(read)?.filter(|role| role != roles::USER));
     }
     names.sort_unstable();
     names.dedup();
@@ -296,11 +246,15 @@ fn id(given: &Given) -> Result<(Option<UserId>, bool)> {
     Ok((id, given.keep_id || bound))
 }
 
+/// Apart from those that are carried: they stay when this is given up.
+fn nothing_lost(given: &Given) -> Result<()> {
+    let Some(kind) = given.lost_factor else { return Ok(()) };
+    let text = format!("the account has a second factor that has no place here: {kind}");
+    Err(Problem::new(Reason::FactorNotCarried, text))
+}
+
 fn factors(given: &mut Given, proven: bool, now: Timestamp) -> Result<(Carried, Vec<Passkey>)> {
     let refused = |text: String| Problem::new(Reason::FactorNotCarried, text);
-    if let Some(kind) = given.lost_factor {
-        return Err(refused(format!("the account has a second factor that has no place here: {kind}")));
-    }
     let present = given.totp.is_some() || !given.recovery_codes.is_empty() || !given.passkeys.is_empty();
     if present && !proven {
         // Whoever registered a stranger's address would keep its owner out with it.

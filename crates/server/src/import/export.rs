@@ -48,6 +48,8 @@ async fn line(app: &App, login: &Login, changed_at: Option<Timestamp>) -> Result
     let at = |at: Option<Timestamp>| at.map_or(Value::Null, |at| at.rfc3339().into());
     put("id", user.id.to_string().into());
     put("email", user.email.clone().into());
+    // Said either way: what is not said may be taken for proven (--emails-verified).
+    put("emailVerified", user.email_verified_at.is_some().into());
     put("emailVerifiedAt", at(user.email_verified_at));
     put("username", user.username.clone().into());
     put("name", user.name.clone().into());

@@ -8,6 +8,7 @@ mod draft;
 mod export;
 mod fields;
 mod formats;
+mod given;
 mod place;
 mod problem;
 mod records;
@@ -55,8 +56,8 @@ pub struct Progress {
 pub enum Standing {
     /// Nothing.
     New,
-    /// It was begun, and goes on from there.
-    Interrupted(Progress),
+    /// It was begun at that instant, and goes on from there.
+    Interrupted(Progress, Timestamp),
     /// It was finished at that instant.
     Finished(Progress, Timestamp),
 }
@@ -158,8 +159,8 @@ pub async fn begin(app: &App, digest: &str, again: bool) -> Result<Standing> {
         Standing::New
     } else {
         match store::find(&mut tx, digest).await? {
-            Some((progress, Some(finished))) => Standing::Finished(progress, finished),
-            Some((progress, None)) => Standing::Interrupted(progress),
+            Some((progress, _, Some(finished))) => Standing::Finished(progress, finished),
+            Some((progress, begun, None)) => Standing::Interrupted(progress, begun),
             None => Standing::New,
         }
     };
@@ -224,13 +225,19 @@ pub async fn rehearse(app: &App, entries: &[Entry]) -> Result<Vec<Fate>> {
     place(app, &mut tx, entries, app.now()).await
 }
 
-/// Notes that all of a file was read.
+/// Notes that all of a file was read. One that made no account is not kept: whoever has read why gives other options, and means
+/// the same file.
 ///
 /// # Errors
 /// The database's; [`Code::Unavailable`] when somebody else goes on with the same import.
 pub async fn finish(app: &App, digest: &str, progress: &Progress) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    if !store::finish(&mut tx, digest, progress.records, app.now()).await? {
+    let noted = if progress.imported == 0 {
+        store::undo(&mut tx, digest, progress.records).await?
+    } else {
+        store::finish(&mut tx, digest, progress.records, app.now()).await?
+    };
+    if !noted {
         return Err(
             Error::new(Code::Unavailable).with_detail("Another import of the same file is under way.")
         );

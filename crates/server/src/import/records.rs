@@ -1,5 +1,5 @@
-//! Cuts a file into records, each bounded: lines, the elements of an array, or those of `users` in a document. What is broken
-//! inside of a record stays inside of it.
+//! Cuts a file into records, each bounded: lines, the elements of arrays, or those of `users` in documents. What is broken inside
+//! of a record stays inside of it, and nothing that stands before, between or behind records is passed over in silence.
 use std::io::{self, BufRead, ErrorKind};
 
 /// Longest record, in bytes.
@@ -10,7 +10,7 @@ pub const MAX_RECORD: usize = 1 << 20;
 pub enum Layout {
     /// One on each line, or one array.
     Lines,
-    /// A document with an array `users`, or one array.
+    /// A document with an array `users`, or one array. Several stand behind each other where somebody has joined files.
     Document,
 }
 
@@ -27,8 +27,22 @@ pub struct Record {
 pub struct Records<R> {
     input: R,
     line: u64,
-    array: bool,
-    ended: bool,
+    place: Place,
+    /// A line, or the beginning of one, that was read to see whether the file is an array, and its number.
+    held: Option<(&'static [u8], u64)>,
+}
+
+/// Where in the file the next record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// On the next line.
+    Lines,
+    /// In an array that is no member.
+    Array,
+    /// In the array `users` of a document.
+    Users,
+    /// Nowhere: all were read.
+    End,
 }
 
 /// One record on its way in.
@@ -92,18 +106,21 @@ impl<R: BufRead> Records<R> {
     /// # Errors
     /// The file's; `InvalidData` with a sentence when it is nothing of the kind.
     pub fn new(input: R, layout: Layout) -> io::Result<Self> {
-        let mut records = Self { input, line: 1, array: false, ended: false };
-        if records.input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        let mut records = Self { input, line: 1, place: Place::Lines, held: None };
+        let beginning = records.input.fill_buf()?;
+        if let Some(text) = other_kind(beginning) {
+            return Err(invalid(text));
+        }
+        if beginning.starts_with(b"\xef\xbb\xbf") {
             records.input.consume(3);
         }
         match (records.peek_dense()?, layout) {
-            (Some(b'['), _) => {
-                records.next_byte()?;
-                records.array = true;
-            }
-            (None, _) => records.ended = true,
+            (Some(b'['), _) => records.enter_array(layout)?,
+            (None, _) => records.place = Place::End,
+            (Some(b'{'), Layout::Lines) => {}
+            (Some(b'{'), Layout::Document) => records.enter_document()?,
+            (Some(_), _) if is_csv(records.input.fill_buf()?) => return Err(invalid(CSV)),
             (Some(_), Layout::Lines) => {}
-            (Some(b'{'), Layout::Document) => records.find_users()?,
             (Some(_), Layout::Document) => return Err(invalid("the file is no JSON document")),
         }
         Ok(records)
@@ -112,21 +129,78 @@ impl<R: BufRead> Records<R> {
     /// The next record; nothing at the end.
     ///
     /// # Errors
-    /// The file's; `InvalidData` with a sentence when it ends in the middle of an array.
+    /// The file's; `InvalidData` with a sentence when it ends in the middle of an array, or goes on behind its end.
     pub fn read(&mut self) -> io::Result<Option<Record>> {
-        if self.ended {
-            return Ok(None);
+        loop {
+            let record = match self.place {
+                Place::End => return Ok(None),
+                Place::Lines => self.next_line()?,
+                Place::Array | Place::Users => self.next_element()?,
+            };
+            if record.is_some() {
+                return Ok(record);
+            }
+            match self.place {
+                Place::Lines | Place::End => self.place = Place::End,
+                Place::Array => {
+                    self.next_byte()?;
+                    self.go_on(b'[')?;
+                }
+                Place::Users => {
+                    self.next_byte()?;
+                    self.rest_of_document(true)?;
+                }
+            }
         }
-        let record = if self.array { self.next_element()? } else { self.next_line()? };
-        self.ended = record.is_none();
-        Ok(record)
+    }
+
+    /// Goes into an array of objects. Of lines, the first may be an array too.
+    fn enter_array(&mut self, layout: Layout) -> io::Result<()> {
+        let line = self.line;
+        self.next_byte()?;
+        match (self.peek_dense()?, layout) {
+            (None, _) => return Err(cut_off()),
+            (Some(b'{'), _) | (Some(_), Layout::Document) => self.place = Place::Array,
+            (Some(b']'), Layout::Lines) => {
+                self.next_byte()?;
+                self.held = Some((b"[]", line));
+                if self.peek_dense()?.is_none() {
+                    self.place = Place::End;
+                }
+            }
+            (Some(_), Layout::Lines) => self.held = Some((b"[", line)),
+        }
+        Ok(())
+    }
+
+    /// After the end of an array or document: another one, or the end of the file.
+    fn go_on(&mut self, start: u8) -> io::Result<()> {
+        match self.peek_dense()? {
+            None => self.place = Place::End,
+            Some(b'[') if start == b'[' => {
+                self.next_byte()?;
+                self.place = Place::Array;
+            }
+            Some(b'{') if start == b'{' => self.enter_document()?,
+            Some(_) => {
+                let line = self.line;
+                return Err(invalid(&format!(
+                    "on line {line} something stands behind the end of the records"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn next_line(&mut self) -> io::Result<Option<Record>> {
         loop {
-            let line = self.line;
+            let (held, line) = self.held.take().unwrap_or((b"", self.line));
             let mut collected = Collected::default();
-            let mut read = 0;
+            let mut read = held.len();
+            collected.push(held);
+            if held == b"[]" {
+                return Ok(Some(collected.finish(line)));
+            }
             loop {
                 let buffer = self.input.fill_buf()?;
                 if buffer.is_empty() {
@@ -182,29 +256,41 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// Goes on to the elements of `users` in a document.
-    fn find_users(&mut self) -> io::Result<()> {
+    fn enter_document(&mut self) -> io::Result<()> {
         self.next_byte()?;
+        self.rest_of_document(false)
+    }
+
+    /// Goes on to the elements of `users` in a document, or behind its end when they were `found`.
+    fn rest_of_document(&mut self, found: bool) -> io::Result<()> {
         loop {
             match self.peek_dense()? {
-                Some(b',') => drop(self.next_byte()?),
+                Some(b',') => {
+                    self.next_byte()?;
+                    continue;
+                }
                 Some(b'"') => {}
+                Some(b'}') if found => {
+                    self.next_byte()?;
+                    return self.go_on(b'{');
+                }
                 Some(b'}') => return Err(invalid("the document has no \"users\"")),
                 Some(_) => return Err(invalid("the file is no JSON document")),
                 None => return Err(cut_off()),
             }
-            if self.peek_dense()? != Some(b'"') {
-                continue;
-            }
             let key = self.key()?;
-            if self.peek_dense()? != Some(b':') {
-                return Err(invalid("the file is no JSON document"));
+            match self.peek_dense()? {
+                Some(b':') => drop(self.next_byte()?),
+                Some(_) => return Err(invalid("the file is no JSON document")),
+                None => return Err(cut_off()),
             }
-            self.next_byte()?;
             let value = self.peek_dense()?;
-            if key == b"users" && value == Some(b'[') {
+            if key == b"users" {
+                if value != Some(b'[') {
+                    return Err(invalid("\"users\" is no array"));
+                }
                 self.next_byte()?;
-                self.array = true;
+                self.place = Place::Users;
                 return Ok(());
             }
             self.value(|_| {})?;
@@ -249,6 +335,27 @@ impl<R: BufRead> Records<R> {
         }
         Ok(byte)
     }
+}
+
+/// What a file is that is neither lines nor JSON.
+fn other_kind(beginning: &[u8]) -> Option<&'static str> {
+    let kinds: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "it is compressed by gzip; unpack it first"),
+        (b"PK\x03\x04", "it is a ZIP archive; unpack it first"),
+        (b"\xff\xfe", "it is UTF-16; write it as UTF-8"),
+        (b"\xfe\xff", "it is UTF-16; write it as UTF-8"),
+        (b"-----BEGIN AGE", "it is sealed in letters; open it with `age --decrypt` first"),
+    ];
+    kinds.into_iter().find(|(start, _)| beginning.starts_with(start)).map(|(_, text)| text)
+}
+
+const CSV: &str =
+    "it is CSV, in which there is no place for second factors; docs/importing.md says how to export JSON";
+
+/// Whether a first line that is no JSON has commas in it.
+fn is_csv(beginning: &[u8]) -> bool {
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.contains(&b',') && !line.contains(&b'{')
 }
 
 fn invalid(text: &str) -> io::Error {

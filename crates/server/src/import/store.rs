@@ -12,12 +12,13 @@ pub(super) async fn begin(db: &mut impl Statements, digest: &str, now: Timestamp
     Ok(db.execute(sql, &[digest.into(), now.into()]).await? == 1)
 }
 
-/// With the instant at which it was finished, if it was.
+/// With the instants at which it was begun, and finished, if it was.
 pub(super) async fn find(
     db: &mut impl Statements,
     digest: &str,
-) -> Result<Option<(Progress, Option<Timestamp>)>> {
-    let sql = "select records, imported, rejected, report_bytes, ids_bytes, finished_at from imports
+) -> Result<Option<(Progress, Timestamp, Option<Timestamp>)>> {
+    let sql =
+        "select records, imported, rejected, report_bytes, ids_bytes, started_at, finished_at from imports
          where digest = $1";
     let Some(mut row) = db.query_opt(sql, &[digest.into()]).await? else { return Ok(None) };
     let progress = Progress {
@@ -27,7 +28,7 @@ pub(super) async fn find(
         report_bytes: row.int()?,
         ids_bytes: row.int()?,
     };
-    Ok(Some((progress, row.maybe_time()?)))
+    Ok(Some((progress, row.time()?, row.maybe_time()?)))
 }
 
 /// `false` when somebody else went on from there.
@@ -61,6 +62,12 @@ pub(super) async fn finish(
     let sql =
         "update imports set finished_at = $3 where digest = $1 and records = $2 and finished_at is null";
     Ok(db.execute(sql, &[digest.into(), records.into(), now.into()]).await? == 1)
+}
+
+/// As if it had never been begun; `false` as in [`finish`].
+pub(super) async fn undo(db: &mut impl Statements, digest: &str, records: i64) -> Result<bool> {
+    let sql = "delete from imports where digest = $1 and records = $2 and finished_at is null";
+    Ok(db.execute(sql, &[digest.into(), records.into()]).await? == 1)
 }
 
 pub(super) async fn forget(db: &mut impl Statements, digest: &str) -> Result<()> {

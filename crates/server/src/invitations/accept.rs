@@ -2,13 +2,15 @@
 use super::{Invitation, store};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
+use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::hooks::{self, Registration};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
 use crate::passwords::{self, Context};
-use crate::roles;
+use crate::roles::{self, Authority, Grants};
 use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
@@ -48,7 +50,8 @@ fn has_account() -> Error {
 /// Makes the account that somebody was invited to. The mailbox is proven by the link; nobody is signed in.
 ///
 /// # Errors
-/// [`Code::InvalidToken`]; [`Code::ValidationFailed`], [`Code::UsernameTaken`] and [`Code::Busy`] (the link stays good);
+/// [`Code::InvalidToken`]; [`Code::ValidationFailed`], [`Code::UsernameTaken`], [`Code::Busy`], [`Code::RefusedByHook`] and
+/// [`Code::HookFailed`] (the link stays good);
 /// [`Code::EmailTaken`] when the address has an account by now, which whoever has its mailbox may know.
 pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User> {
     let (invitation, email, digest) = peek(app, &wish.token).await?;
@@ -67,6 +70,14 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     {
         return Err(Error::new(Code::UsernameTaken));
     }
+    let asked = Registration {
+        email: &email,
+        username: context.username,
+        name: context.name,
+        device_name: None,
+        invitation: Some(invitation.id),
+    };
+    hooks::before_register(app, client, &asked).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
@@ -75,10 +86,7 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     if !store::take(&mut tx, invitation.id, &digest, now).await? {
         return Err(Error::new(Code::InvalidToken));
     }
-    let mut given = Vec::new();
-    for role in &invitation.roles {
-        given.extend(roles::find(&mut tx, role).await?.map(|role| role.name));
-    }
+    let (given, dropped) = still_given(app, &mut tx, &invitation).await?;
     let new = NewUser {
         way: Way::Invitation,
         email: &email,
@@ -89,12 +97,16 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
         roles: &given,
     };
     let user = users::create(app, &mut tx, &new, now).await?.ok_or_else(has_account)?;
+    store::note_account(&mut tx, invitation.id, user.id).await?;
     if user.username.is_none() && wish.username.is_some() {
         return Err(Error::new(Code::UsernameTaken));
     }
     // What somebody began to register under this address must not touch the account.
     login::forget_address(&mut tx, &user.email_normalised).await?;
-    let detail = json!({ "invitation": invitation.id, "roles": given });
+    let mut detail = json!({ "invitation": invitation.id, "roles": given });
+    if !dropped.is_empty() {
+        detail["dropped"] = json!(dropped);
+    }
     let accepted = Event::new(Kind::InvitationAccepted, client).user(user.id).detail(detail);
     audit::record(app, &mut tx, accepted, now);
     audit::record(app, &mut tx, Event::new(Kind::UserCreated, client).user(user.id), now);
@@ -102,4 +114,26 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
     mail::enqueue(app, &mut tx, &user.email, &Message::Welcome {}, now).await?;
     mail::commit(app, tx).await?;
     Ok(user)
+}
+
+/// Which of the roles whoever answers for an invitation may give at this moment, and which not. Under [`roles::lock`], which whoever takes
+/// rights holds too.
+async fn still_given(app: &App, tx: &mut Tx, invitation: &Invitation) -> Result<(Vec<String>, Vec<String>)> {
+    let mut held = Grants::NONE;
+    if let Some(inviter) = invitation.invited_by
+        && let Some(user) = users::find_in(tx, inviter).await?.filter(|user| user.disabled_at.is_none())
+    {
+        held = roles::grants_in(app, &mut *tx, &user.roles).await?;
+    }
+    let by = invitation.invited_by.map_or(Authority::Operator, |inviter| Authority::Holder(inviter, &held));
+    let may = invitation.invited_by.is_none() || held.allows(roles::GIVE);
+    let (mut given, mut dropped) = (Vec::new(), Vec::new());
+    for name in &invitation.roles {
+        let role = roles::find(&mut *tx, name).await?;
+        match role.filter(|role| may && by.may_give_role(role).is_ok()) {
+            Some(role) => given.push(role.name),
+            None => dropped.push(name.clone()),
+        }
+    }
+    Ok((given, dropped))
 }

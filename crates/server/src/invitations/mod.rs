@@ -8,11 +8,16 @@
 //! Nobody's rights change by a mail that they did not answer. An address that has an account cannot be invited (its roles are changed
 //! directly); one that got an account since keeps it as it is, and the invitation stays unused until it is revoked or expires.
 //!
-//! Nobody invites to what they do not hold themselves: asked when an invitation is made, and of whoever sends it again. The roles are those
-//! of the moment of acceptance: one that was changed since is given as it is then, as to everybody who has it; one that is gone is left out.
+//! Nobody invites to what they do not hold themselves: asked when an invitation is made, of whoever sends it again, who answers for it from
+//! then on, and once more at acceptance. What whoever answers for it may not give any more by then (a role that was taken from them or holds
+//! more by now, the permission to give roles, an account that is closed or gone) is left out of the account, and the event says so: else
+//! somebody who was demoted would have their rights back under another address. Operators may give everything.
 //!
-//! An invitation stands until it is revoked, also when whoever made it may not invite any more: revoking a person's rights must not
-//! silently undo what others rely on. `invited_by` is in every list, so that those of somebody who turned out to be hostile can be found.
+//! The roles are those of the moment of acceptance: one that was changed since is given as it is then, as to everybody who has it. While a live
+//! invitation names a role, nobody deletes it, so that it comes to mean nothing else; one that expired and is sent again is asked about anew.
+//!
+//! For the rest an invitation stands until it is revoked, also when whoever made it may not invite any more: it opens an account like
+//! everybody's. `invited_by` is in every list, so that those of somebody who turned out to be hostile can be found.
 mod accept;
 mod pages;
 mod routes;
@@ -31,7 +36,7 @@ use crate::ids::{RowId, UserId};
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::roles::{self, Authority};
-use crate::users::{self, Way};
+use crate::users::{self, User, Way};
 use crate::web::Client;
 use hallpass_crypto::secret::{Kind as SecretKind, Opaque};
 use serde::Serialize;
@@ -83,7 +88,7 @@ pub struct Invitation {
     pub name: Option<String>,
     /// Names of roles beyond `user`, sorted.
     pub roles: Vec<String>,
-    /// The administrator who invites; `None` for an operator.
+    /// The administrator who answers for it, having made it or sent it again last; `None` for an operator.
     pub invited_by: Option<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -111,7 +116,7 @@ pub struct InvitationView {
     pub roles: Vec<String>,
     /// `pending`, `accepted`, `revoked` or `expired`.
     pub state: &'static str,
-    /// Id of the administrator who invites; null for an operator.
+    /// Id of the administrator who answers for it, having made it or sent it again last; null for an operator.
     pub invited_by: Option<String>,
     /// RFC 3339.
     pub created_at: String,
@@ -157,26 +162,26 @@ fn check_life(app: &App, life: Option<Duration>) -> Result<Duration> {
     fits.then_some(life).ok_or_else(problem)
 }
 
-/// Invites somebody.
+/// Invites somebody, under [`roles::lock`]; [`mail::commit`] ends it.
 ///
 /// # Errors
 /// [`Code::ValidationFailed`] for roles or life; [`Code::Forbidden`] for roles that hold what the actor does not;
 /// [`Code::RegistrationClosed`]; [`Code::EmailTaken`] when the address has an account,
 /// which whoever may invite may know; [`Code::InvitationExists`]; [`Code::RateLimited`] when the address got too many mails of late.
-pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {
+pub async fn create(app: &App, tx: &mut Tx, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {
     users::check_access(app, Way::Invitation, &invite.email)?;
     let life = check_life(app, invite.life)?;
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    // Before the address, in the order in which administrators who delete an account take both.
+    roles::lock(tx).await?;
     tx.lock(&format!("invitations/{}", invite.email.normalised)).await?;
-    if users::find_by_email(&mut tx, &invite.email).await?.is_some() {
+    if users::find_by_email(&mut *tx, &invite.email).await?.is_some() {
         return Err(Error::new(Code::EmailTaken).with_detail("This address has an account already."));
     }
-    if store::live(&mut tx, &invite.email.normalised, now).await?.is_some() {
+    if store::live(tx, &invite.email.normalised, now).await?.is_some() {
         return Err(Error::new(Code::InvitationExists));
     }
-    roles::lock(&mut tx).await?;
-    let mut roles = roles::check_given(&mut tx, actor.by, &invite.roles).await?;
+    let mut roles = roles::check_given(tx, actor.by, &invite.roles).await?;
     roles.retain(|role| role != roles::USER);
     let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
     let invitation = Invitation {
@@ -192,10 +197,9 @@ pub async fn create(app: &App, actor: Actor<'_>, invite: &Invite) -> Result<Invi
         accepted_at: None,
         revoked_at: None,
     };
-    store::insert(&mut tx, &invitation, &invitation.roles.join(" "), &link.digest()).await?;
-    send(app, &mut tx, &invitation, &link, life, now).await?;
-    record(app, &mut tx, actor, Kind::InvitationCreated, &invitation, now);
-    mail::commit(app, tx).await?;
+    store::insert(tx, &invitation, &invitation.roles.join(" "), &link.digest()).await?;
+    send(app, tx, &invitation, &link, life, now).await?;
+    record(app, tx, actor, Kind::InvitationCreated, &invitation, now);
     Ok(invitation)
 }
 
@@ -214,8 +218,7 @@ async fn send(
     }
     let message = Message::Invitation {
         link: format!("{}/invitation?token={}", app.public_url, link.expose()),
-        // Never more than there is; whoever has less than an hour is told one.
-        hours: (life.as_secs() / 3600).max(1),
+        seconds: life.as_secs(),
     };
     mail::enqueue(app, tx, &invitation.email, &message, now).await
 }
@@ -234,6 +237,14 @@ pub async fn list(mut db: impl Statements, after: Option<RowId>, limit: i64) -> 
     Ok(store::list(&mut db, after, limit).await?)
 }
 
+/// One invitation.
+///
+/// # Errors
+/// The database's.
+pub async fn find(mut db: impl Statements, id: RowId) -> Result<Option<Invitation>> {
+    Ok(store::find(&mut db, id).await?)
+}
+
 /// Invitations of one address, oldest first.
 ///
 /// # Errors
@@ -242,37 +253,51 @@ pub async fn of_address(mut db: impl Statements, email_normalised: &str) -> Resu
     Ok(store::of_address(&mut db, email_normalised).await?)
 }
 
+/// Invitations of a user's address, and the one that the account came of, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn of_person(mut db: impl Statements, user: &User) -> Result<Vec<Invitation>> {
+    Ok(store::of_person(&mut db, user.id, &user.email_normalised).await?)
+}
+
 /// Mails a new link, which lives from now on; the former one is dead. Expired invitations come back to life by it.
+/// Under [`roles::lock`]; [`mail::commit`] ends it.
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::InvitationOver`]; else as [`create`].
-pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duration>) -> Result<Invitation> {
+pub async fn resend(
+    app: &App,
+    tx: &mut Tx,
+    actor: Actor<'_>,
+    id: RowId,
+    life: Option<Duration>,
+) -> Result<Invitation> {
     let life = check_life(app, life)?;
     let now = app.now();
     let not_found = || Error::new(Code::NotFound);
-    let former = store::find(&mut &app.db, id).await?.ok_or_else(not_found)?;
+    // Before the invitation's row, in the order in which administrators who delete an account take them too.
+    roles::lock(tx).await?;
+    let former = store::find(tx, id).await?.ok_or_else(not_found)?;
     let email = Email::parse(&former.email).ok_or_else(not_found)?;
     users::check_access(app, Way::Invitation, &email)?;
-    let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
-    let mut tx = app.db.begin().await?;
     tx.lock(&format!("invitations/{}", email.normalised)).await?;
-    if users::find_by_email(&mut tx, &email).await?.is_some() {
+    if users::find_by_email(&mut *tx, &email).await?.is_some() {
         return Err(Error::new(Code::EmailTaken).with_detail("This address has an account already."));
     }
     // An expired one, whose address was invited again since.
-    if store::live(&mut tx, &email.normalised, now).await?.is_some_and(|live| live.id != id) {
+    if store::live(tx, &email.normalised, now).await?.is_some_and(|live| live.id != id) {
         return Err(Error::new(Code::InvitationExists));
     }
-    // Before the invitation's row, in the order in which administrators who delete an account take them too.
-    roles::lock(&mut tx).await?;
-    if !store::renew(&mut tx, id, &link.digest(), now, now.plus(life)).await? {
+    let link = Opaque::mint(SecretKind::Invitation, app.random_bytes());
+    if !store::renew(tx, id, actor.user(), &link.digest(), now, now.plus(life)).await? {
         return Err(Error::new(Code::InvitationOver));
     }
-    roles::check_given(&mut tx, actor.by, &former.roles).await?;
-    let invitation = Invitation { sent_at: now, expires_at: now.plus(life), ..former };
-    send(app, &mut tx, &invitation, &link, life, now).await?;
-    record(app, &mut tx, actor, Kind::InvitationResent, &invitation, now);
-    mail::commit(app, tx).await?;
+    roles::check_given(tx, actor.by, &former.roles).await?;
+    let invited_by = actor.user();
+    let invitation = Invitation { invited_by, sent_at: now, expires_at: now.plus(life), ..former };
+    send(app, tx, &invitation, &link, life, now).await?;
+    record(app, tx, actor, Kind::InvitationResent, &invitation, now);
     Ok(invitation)
 }
 
@@ -281,26 +306,24 @@ pub async fn resend(app: &App, actor: Actor<'_>, id: RowId, life: Option<Duratio
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::InvitationOver`] when it has become an account.
-pub async fn revoke(app: &App, actor: Actor<'_>, id: RowId) -> Result<bool> {
+pub async fn revoke(app: &App, tx: &mut Tx, actor: Actor<'_>, id: RowId) -> Result<bool> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let revoked = store::revoke(&mut tx, id, now).await?;
-    let invitation = store::find(&mut tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
-    if !revoked {
-        let over = Error::new(Code::InvitationOver);
-        return if invitation.accepted_at.is_some() { Err(over) } else { Ok(false) };
+    let revoked = store::revoke(tx, id, now).await?;
+    let invitation = store::find(tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
+    if revoked {
+        record(app, tx, actor, Kind::InvitationRevoked, &invitation, now);
+    } else if invitation.accepted_at.is_some() {
+        return Err(Error::new(Code::InvitationOver));
     }
-    record(app, &mut tx, actor, Kind::InvitationRevoked, &invitation, now);
-    tx.commit().await?;
-    Ok(true)
+    Ok(revoked)
 }
 
-/// Drops the invitations of an address, for example because its account is being deleted.
+/// Drops the invitations of an address, and the one that the account came of, since the account is being deleted.
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_address(tx: &mut Tx, email_normalised: &str) -> Result<()> {
-    Ok(store::forget(tx, email_normalised).await?)
+pub async fn forget_person(tx: &mut Tx, user: &User) -> Result<()> {
+    Ok(store::forget(tx, user.id, &user.email_normalised).await?)
 }
 
 /// Removes invitations whose link ended before an instant, a batch at a time; returns how many.

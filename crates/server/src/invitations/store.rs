@@ -95,17 +95,29 @@ pub(super) async fn of_address(db: &mut impl Statements, email_normalised: &str)
     db.query(sql, &[email_normalised.into()]).await?.into_iter().map(invitation).collect()
 }
 
-/// Replaces the link; the former one is dead. `false` when it was accepted or revoked.
+/// Those of an address, and those that an account came of, of every state.
+pub(super) async fn of_person(
+    db: &mut impl Statements,
+    user: UserId,
+    email_normalised: &str,
+) -> Result<Vec<Invitation>> {
+    let sql = "select id, email, email_normalised, name, roles, invited_by, created_at, sent_at, expires_at, accepted_at,
+         revoked_at from invitations where email_normalised = $1 or accepted_by = $2 order by id";
+    db.query(sql, &[email_normalised.into(), user.into()]).await?.into_iter().map(invitation).collect()
+}
+
+/// Replaces the link and who answers for it; the former one is dead. `false` when it was accepted or revoked.
 pub(super) async fn renew(
     db: &mut impl Statements,
     id: RowId,
+    by: Option<UserId>,
     link_hash: &[u8; 32],
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool> {
-    let sql = "update invitations set link_hash = $2, sent_at = $3, expires_at = $4
+    let sql = "update invitations set link_hash = $2, sent_at = $3, expires_at = $4, invited_by = $5
          where id = $1 and accepted_at is null and revoked_at is null";
-    let params = [id.into(), link_hash.into(), now.into(), expires_at.into()];
+    let params = [id.into(), link_hash.into(), now.into(), expires_at.into(), by.into()];
     Ok(db.execute(sql, &params).await? == 1)
 }
 
@@ -121,15 +133,21 @@ pub(super) async fn take(
     Ok(db.execute(sql, &[id.into(), link_hash.into(), now.into()]).await? == 1)
 }
 
+/// Notes which account came of an invitation.
+pub(super) async fn note_account(db: &mut impl Statements, id: RowId, user: UserId) -> Result<()> {
+    let sql = "update invitations set accepted_by = $2 where id = $1";
+    db.execute(sql, &[id.into(), user.into()]).await.map(drop)
+}
+
 pub(super) async fn revoke(db: &mut impl Statements, id: RowId, now: Timestamp) -> Result<bool> {
     let sql = "update invitations set revoked_at = $2
          where id = $1 and accepted_at is null and revoked_at is null";
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
-pub(super) async fn forget(db: &mut impl Statements, email_normalised: &str) -> Result<()> {
-    let sql = "delete from invitations where email_normalised = $1";
-    db.execute(sql, &[email_normalised.into()]).await.map(drop)
+pub(super) async fn forget(db: &mut impl Statements, user: UserId, email_normalised: &str) -> Result<()> {
+    let sql = "delete from invitations where email_normalised = $1 or accepted_by = $2";
+    db.execute(sql, &[email_normalised.into(), user.into()]).await.map(drop)
 }
 
 pub(super) async fn purge(db: &mut impl Statements, before: Timestamp) -> Result<u64> {

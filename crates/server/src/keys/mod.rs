@@ -2,6 +2,9 @@
 //!
 //! A key's life: published (`created_at`), signs (`signs_from`), retired when its successor signs (`retired_at`, the
 //! private part is removed), gone when the last token it signed has expired. The JWKS shows all but the last.
+//!
+//! Invariants: a key that signs at once, and one that is gone, is announced to every node with the commit; a node that is shown a
+//! key it does not know looks for it before it refuses; keys that were read earlier never replace those that were read later.
 mod routes;
 mod store;
 
@@ -9,6 +12,7 @@ pub use routes::routes;
 
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
+use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::config::SigningAlgorithm;
 use crate::db::{Statements, Tx};
@@ -26,6 +30,8 @@ use utoipa::ToSchema;
 const LOCK: &str = "keys";
 /// How long a retired key is still published beyond the life of the tokens that it signed.
 const OVERLAP: Duration = Duration::from_secs(3600);
+/// Keys that nobody has made are looked for no more often than this, however many tokens name some.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A signing key as stored.
 pub struct StoredKey {
@@ -109,8 +115,28 @@ async fn seal_anew(app: &App, tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-/// Loads the keys into memory, makes the first one, does what the schedule asks for. Called at start and regularly.
+/// Loads the keys into memory, makes the first one, does what the schedule asks for. Called at start, regularly, and when other keys
+/// were announced.
 pub async fn maintain(app: &App) -> Result<()> {
+    let _turn = app.signing.turn().await;
+    look(app).await
+}
+
+/// Loads the keys for a token that names none of those in memory: another node may sign with a new one before this node has heard of
+/// it. One caller looks for all who wait, and at most once a second.
+pub async fn look_again(app: &App) -> Result<()> {
+    let asked = app.clock.monotonic();
+    let mut turn = app.signing.turn().await;
+    let now = app.clock.monotonic();
+    if turn.is_some_and(|looked| looked >= asked || now.saturating_sub(looked) < LOOK_EVERY) {
+        return Ok(());
+    }
+    *turn = Some(now);
+    look(app).await
+}
+
+/// Called in its turn.
+async fn look(app: &App) -> Result<()> {
     let now = app.now();
     let keys = store::all(&mut &app.db).await?;
     if needs_writing(app, &keys, now) {
@@ -129,7 +155,7 @@ pub async fn maintain(app: &App) -> Result<()> {
 }
 
 /// Makes a new key that signs at once; the former ones verify until their tokens have expired, or not at all. The caller commits
-/// and then calls [`maintain`]; other nodes look for keys every 10 seconds.
+/// and then calls [`maintain`]; other nodes hear of it.
 pub async fn rotate(
     app: &App,
     tx: &mut Tx,
@@ -141,6 +167,7 @@ pub async fn rotate(
     tx.lock(LOCK).await?;
     let former = store::all(tx).await?;
     let by = By { name: &by.name(), client };
+    tx.announce(Notice::Keys);
     let kid = create(app, tx, &by, now, now).await?;
     for key in former {
         if drop_former {
@@ -189,12 +216,15 @@ fn algorithm(app: &Inner) -> Algorithm {
     }
 }
 
-/// The newest key of the configured algorithm whose time has come.
+/// The newest key of the configured algorithm whose time has come, or the next one if there is no other: it was made to sign at once
+/// by a node whose clock is ahead.
 fn signing_key<'k>(app: &Inner, keys: &'k [StoredKey], now: Timestamp) -> Option<&'k StoredKey> {
     let usable = |key: &&StoredKey| {
-        key.algorithm == algorithm(app) && key.signs_from <= now && key.sealed_private.is_some()
+        key.algorithm == algorithm(app) && key.retired_at.is_none() && key.sealed_private.is_some()
     };
-    keys.iter().filter(usable).max_by_key(|key| key.signs_from)
+    let come =
+        keys.iter().filter(usable).filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from);
+    come.or_else(|| keys.iter().filter(usable).min_by_key(|key| key.signs_from))
 }
 
 /// When nothing that a retired key signed can be alive any more.
@@ -225,6 +255,7 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
     let by = By { name: "system", client: &Client::system() };
     match signing_key(app, keys, now) {
         None => {
+            tx.announce(Notice::Keys);
             create(app, tx, &by, now, now).await?;
             for key in keys.iter().filter(|key| key.retired_at.is_none()) {
                 store::retire(tx, &key.kid, now).await?;
@@ -240,6 +271,7 @@ async fn write_schedule(app: &App, tx: &mut Tx, keys: &[StoredKey], now: Timesta
         }
     }
     for key in keys.iter().filter(|key| gone_at(app, key).is_some_and(|at| at <= now)) {
+        tx.announce(Notice::Keys);
         remove(app, tx, &key.kid, &by, now).await?;
     }
     Ok(())

@@ -143,8 +143,10 @@ async fn begin_session(
     if !users::note_login(tx, id, proven.password_hash, now).await? {
         return Ok(None);
     }
+    // As it is now: others may have changed it since it was proven, and so may this transaction.
+    let user = users::find_in(tx, id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;
     let start = Start {
-        user: proven.user,
+        user: &user,
         client: proven.client,
         amr: proven.amr,
         delivery: proven.delivery,
@@ -158,7 +160,6 @@ async fn begin_session(
         failures => json!({ "amr": proven.amr, "afterFailures": failures }),
     };
     audit::record(app, tx, event.detail(detail), now);
-    let user = users::find_in(tx, id).await?.ok_or_else(|| Error::new(Code::InvalidCredentials))?;
     // On a database server it was judged by what others may have changed until `note_login`; from then on nobody changes the
     // user, and the device is as the session found it.
     let same = amr::has(proven.amr, amr::SEVERAL_FACTORS)

@@ -32,7 +32,7 @@ pub use routes::{
     FinishRequest, LoginRequest, RegisterRequest, WantedBody, attempt_cookie, over, registration_cookie,
     routes, wanted_body,
 };
-pub use second::{Finish, Given, Method, finish};
+pub use second::{Finish, Given, Method, Which, finish};
 pub use signup::{Registered, SignUp, forget_address, register, resend};
 
 use crate::app::App;

@@ -3,7 +3,7 @@ use super::admit::Admitted;
 use super::mailbox::{Proof, SameClient, Verified, verify_email};
 use super::passwordless::by_link;
 use super::routes::{attempt_cookie, over};
-use super::second::{Finish, Given, finish};
+use super::second::{Finish, Given, Which, finish};
 use crate::app::App;
 use crate::cookies::{Cookie, SetCookies};
 use crate::error::{Code, Error, Result};
@@ -129,7 +129,7 @@ async fn finish_sign_in(State(app): State<App>, client: Client, headers: HeaderM
         let attempt = attempt.ok_or_else(|| Error::new(Code::InvalidAttempt))?;
         let otp = form.get("otp").chars().take(OTP_MAX).collect();
         let request = Finish {
-            attempt,
+            attempt: Which::Token(attempt),
             email: None,
             given: Given::Typed(otp, None),
             remember_device: form.get("rememberDevice") == "yes",

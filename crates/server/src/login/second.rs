@@ -25,14 +25,23 @@ use serde_json::json;
 
 /// What a client sends to finish a sign-in.
 pub struct Finish {
-    /// Token of the attempt.
-    pub attempt: String,
+    /// Which attempt.
+    pub attempt: Which,
     /// If it is sent, the address that the sign-in is about.
     pub email: Option<Email>,
     /// What shall do.
     pub given: Given,
     /// Whether the device may do without the second factor for a while.
     pub remember_device: bool,
+}
+
+/// What names an attempt.
+pub enum Which {
+    /// Its token.
+    Token(String),
+    /// The address of the account: the latest attempt that this very client has begun with its password. For front ends of
+    /// `compat.authy` that keep no cookies.
+    Latest(Email),
 }
 
 /// What shall finish a sign-in.
@@ -76,7 +85,10 @@ pub async fn finish(app: &App, client: &Client, request: &Finish) -> Result<Admi
 }
 
 async fn finish_limited(app: &App, client: &Client, request: &Finish) -> Result<Admitted> {
-    let attempt = attempt::find(&app.db, client, &request.attempt, app.now()).await?;
+    let attempt = match &request.attempt {
+        Which::Token(token) => attempt::find(&app.db, client, token, app.now()).await?,
+        Which::Latest(email) => attempt::find_latest(app, client, email, app.now()).await?,
+    };
     let owner = attempt.user.map(Subject::User);
     // An address that may belong to nobody is counted as such, whether it does or not, but for its user's own devices: what
     // strangers typed must not delay those.

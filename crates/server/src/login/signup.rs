@@ -75,6 +75,7 @@ pub async fn register(app: &App, client: &Client, wish: SignUp) -> Result<Regist
         username: wish.username.as_ref().map(|name| name.typed.as_str()),
         name: wish.name.as_deref(),
         device_name: wish.device_name.as_deref(),
+        invitation: None,
     };
     hooks::before_register(app, client, &asked).await?;
     let hash = passwords::hash(app, wish.password.clone()).await?;
@@ -140,7 +141,7 @@ fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
     Message::VerifyEmail {
         link: verify_link(app, link),
         code,
-        link_hours: settings.verify_link_ttl.as_secs() / 3600,
+        link_seconds: settings.verify_link_ttl.as_secs(),
         code_minutes: settings.verify_code_life().as_secs() / 60,
     }
 }

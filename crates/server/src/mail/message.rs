@@ -14,7 +14,7 @@ pub enum Message {
         /// Six digits.
         code: String,
         /// Life of the link.
-        link_hours: u64,
+        link_seconds: u64,
         /// Life of the code.
         code_minutes: u64,
     },
@@ -63,14 +63,14 @@ pub enum Message {
         /// Opens the page that asks for a password.
         link: String,
         /// Life of the link.
-        hours: u64,
+        seconds: u64,
     },
     /// To the new address: prove that it is yours.
     EmailChangeConfirm {
         /// Opens the page that confirms.
         link: String,
         /// Life of the link.
-        hours: u64,
+        seconds: u64,
     },
     /// To the present address: a change was asked for.
     EmailChangeNotice {
@@ -271,7 +271,7 @@ impl Message {
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
         let passkey = || PasskeyNotice { name: "Telephone".into(), at: at(), ip: ip(), device: device() };
         [
-            Self::VerifyEmail { link: link(), code: "123456".into(), link_hours: 24, code_minutes: 30 },
+            Self::VerifyEmail { link: link(), code: "123456".into(), link_seconds: 86_400, code_minutes: 30 },
             Self::AccountExists { reset_link: link() },
             Self::Welcome {},
             Self::PasswordReset { link: link(), minutes: 30 },
@@ -280,8 +280,8 @@ impl Message {
             Self::PasskeyRemoved(passkey()),
             Self::PasskeyCloned(passkey()),
             Self::UsernameChanged { username: Some("ann".into()), at: at(), ip: ip(), device: device() },
-            Self::Invitation { link: link(), hours: 168 },
-            Self::EmailChangeConfirm { link: link(), hours: 24 },
+            Self::Invitation { link: link(), seconds: 604_800 },
+            Self::EmailChangeConfirm { link: link(), seconds: 86_400 },
             Self::EmailChangeNotice { new_email: "new@example.com".into(), undo_link: link(), days: 7 },
             Self::EmailChanged {
                 new_email: "new@example.com".into(),

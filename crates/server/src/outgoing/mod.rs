@@ -21,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -114,8 +115,8 @@ pub struct Outgoing {
     allowed: Vec<IpNet>,
     ca_file: Option<std::path::PathBuf>,
     resolver: Arc<dyn Resolve>,
-    /// Made with the first call that needs it: most servers call nobody.
-    tls: OnceLock<Option<TlsConnector>>,
+    /// Made with the first call that needs it, since most servers call nobody, and that finds the roots readable.
+    tls: OnceLock<TlsConnector>,
 }
 
 impl Outgoing {
@@ -145,7 +146,7 @@ impl Outgoing {
     /// [`CallError`]; an answer with any status is none.
     pub async fn post(&self, call: Call<'_>) -> Result<Answer, CallError> {
         let patience = call.patience;
-        tokio::time::timeout(patience, self.exchange(call)).await.unwrap_or(Err(CallError::Timeout))
+        timeout(patience, self.exchange(call)).await.unwrap_or(Err(CallError::Timeout))
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Answer, CallError> {
@@ -153,7 +154,7 @@ impl Outgoing {
         let port = call.url.port_or_known_default().ok_or(CallError::BadUrl)?;
         let addresses = self.addresses(&host, port).await?;
         self.check(call.url, &addresses)?;
-        let stream = connect(&addresses).await?;
+        let stream = connect(&addresses, call.patience).await?;
         if call.url.scheme() == "http" {
             return talk(stream, call).await;
         }
@@ -162,7 +163,13 @@ impl Outgoing {
             Host::Ipv4(ip) => IpAddr::V4(ip).into(),
             Host::Ipv6(ip) => IpAddr::V6(ip).into(),
         };
-        let connector = self.tls.get_or_init(|| self.connector()).as_ref().ok_or(CallError::Roots)?;
+        let connector = match self.tls.get() {
+            Some(connector) => connector,
+            None => {
+                let made = self.connector().ok_or(CallError::Roots)?;
+                self.tls.get_or_init(|| made)
+            }
+        };
         let stream = connector.connect(name, stream).await.map_err(|_| CallError::Tls)?;
         talk(stream, call).await
     }
@@ -211,9 +218,14 @@ impl Outgoing {
     }
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, CallError> {
-    for address in addresses.iter().take(ADDRESSES) {
-        if let Ok(stream) = TcpStream::connect(address).await {
+/// Connects to the first address that answers. All but the last have half of the patience between them, so that one that swallows
+/// everything leaves time for the next, and for the call itself.
+async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, CallError> {
+    let tried = &addresses[..addresses.len().min(ADDRESSES)];
+    let share = patience / u32::try_from(2 * tried.len()).unwrap_or(u32::MAX).max(1);
+    for (number, address) in tried.iter().enumerate() {
+        let patience = if number + 1 == tried.len() { patience } else { share };
+        if let Ok(Ok(stream)) = timeout(patience, TcpStream::connect(address)).await {
             let _ = stream.set_nodelay(true);
             return Ok(stream);
         }

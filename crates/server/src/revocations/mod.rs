@@ -22,10 +22,11 @@ pub enum Fact {
     SessionEnded(UserId, SessionId),
     /// All sessions of the user that had begun by then ended, but for one.
     SessionsEnded(UserId, Option<SessionId>),
-    /// Roles, status, address or name changed: what was read of the user is outdated.
-    UserChanged(UserId),
-    /// A role holds other permissions than before: what was read of anybody's permissions is outdated.
-    RolesChanged,
+    /// Roles, status, address or name changed: what was read of the user is outdated, unless it was read as of this state. `None` when
+    /// there is no such state: the account is gone, or an older version of the server did not tell.
+    UserChanged(UserId, Option<Timestamp>),
+    /// A role holds other permissions than before: what was read of anybody's permissions is outdated, likewise.
+    RolesChanged(Option<Timestamp>),
 }
 
 impl Fact {
@@ -34,18 +35,18 @@ impl Fact {
         match self {
             Self::SessionEnded(..) => "session_ended",
             Self::SessionsEnded(..) => "sessions_ended",
-            Self::UserChanged(_) => "user_changed",
-            Self::RolesChanged => "roles_changed",
+            Self::UserChanged(..) => "user_changed",
+            Self::RolesChanged(_) => "roles_changed",
         }
     }
 
     /// Whom it is about, if about somebody.
     pub const fn user(self) -> Option<UserId> {
         match self {
-            Self::SessionEnded(user, _) | Self::SessionsEnded(user, _) | Self::UserChanged(user) => {
+            Self::SessionEnded(user, _) | Self::SessionsEnded(user, _) | Self::UserChanged(user, _) => {
                 Some(user)
             }
-            Self::RolesChanged => None,
+            Self::RolesChanged(_) => None,
         }
     }
 
@@ -53,6 +54,15 @@ impl Fact {
     pub const fn session(self) -> Option<SessionId> {
         match self {
             Self::SessionEnded(_, session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// The state that a change led to: tokens that were made of an earlier one are outdated. Compared with nothing but other states of
+    /// the same, so that it matters to nobody which clock is right, and when the change was committed.
+    pub const fn as_of(self) -> Option<Timestamp> {
+        match self {
+            Self::UserChanged(_, as_of) | Self::RolesChanged(as_of) => as_of,
             _ => None,
         }
     }
@@ -83,10 +93,19 @@ pub async fn record(app: &Inner, tx: &mut Tx, fact: Fact, now: Timestamp) -> Res
     store::insert(tx, &row).await?;
     tx.announce(match fact {
         Fact::SessionEnded(_, session) => Notice::Session(session),
-        Fact::SessionsEnded(user, _) | Fact::UserChanged(user) => Notice::User(user),
-        Fact::RolesChanged => Notice::Roles,
+        Fact::SessionsEnded(user, _) | Fact::UserChanged(user, _) => Notice::User(user),
+        Fact::RolesChanged(_) => Notice::Roles,
     });
     Ok(())
+}
+
+/// When all sessions of a user were ended last, if that was at an instant or later: by a node whose clock is ahead, or just now.
+pub async fn ended_since(
+    mut db: impl Statements,
+    user: UserId,
+    since: Timestamp,
+) -> Result<Option<Timestamp>> {
+    Ok(store::ended_since(&mut db, user, since).await?)
 }
 
 /// Up to `limit` rows behind a place in the order of time and id.

@@ -1,14 +1,16 @@
 //! Every role's permissions in memory, as long as nobody has changed a role since they were read.
-use super::{list, store};
+use super::{EVERYTHING, USER, list, store};
 use crate::app::Inner;
 use crate::bus::ROLES;
+use crate::clock::Timestamp;
 use crate::db::{Currency, Db, Statements};
 use crate::error::Result;
-use crate::ids::UserId;
+use crate::ids::{RowId, UserId};
 use hallpass_crypto::digest::sha256;
 use hallpass_crypto::permission;
 use std::collections::HashMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Most bytes of permissions in an access token: with everything else it has to fit into a cookie.
 const IN_TOKEN: usize = 1024;
@@ -31,33 +33,58 @@ impl Catalogue {
         let wide: Vec<&String> = permissions.iter().filter(|one| one.contains('*')).collect();
         let covered = |one: &String| wide.iter().any(|other| *other != one && permission::covers(other, one));
         let needed = permissions.iter().filter(|one| !covered(one)).cloned().collect();
-        Grants { roles: roles.to_vec(), permissions: needed }
+        Grants { roles: roles.to_vec(), permissions: needed, as_of: as_of(&self.version) }
     }
 }
 
+/// When roles were changed last, in the name of that change: its microseconds since 1970 UTC, or, by an older version of the server, a
+/// UUIDv7, which tells the millisecond. The beginning of time when they never were.
+pub(super) fn as_of(version: &str) -> Timestamp {
+    let of_id = || Uuid::try_parse(version).map(|id| RowId(id).made_at().micros().saturating_add(999));
+    Timestamp(version.parse().or_else(|_| of_id()).unwrap_or(0))
+}
+
 /// What somebody may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Grants {
     /// Names of roles, sorted.
     pub roles: Vec<String>,
     /// Permissions, sorted, without those that another one covers.
     pub permissions: Vec<String>,
+    /// Of which state of the roles: later with every change of one.
+    pub as_of: Timestamp,
+}
+
+impl Default for Grants {
+    /// Nothing at all, of the beginning of time: made of it, a token is outdated by any change.
+    fn default() -> Self {
+        Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) }
+    }
 }
 
 impl Grants {
+    /// Of somebody who may do nothing, such as one who is gone.
+    pub const NONE: Self = Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) };
+
     /// Whether that permission is among what is held; one with wildcards only if all that it stands for is.
     pub fn allows(&self, asked: &str) -> bool {
         self.permissions.iter().any(|held| permission::covers(held, asked))
     }
 
-    /// Whether everything that the others are is held too.
+    /// Whether everything that the others are is held too: permissions and roles, since doors open to the name of a role as well.
     pub fn covers(&self, others: &Self) -> bool {
         others.permissions.iter().all(|one| self.allows(one))
+            && others.roles.iter().all(|role| self.can_give_role(role))
     }
 
     /// Whether the role is held.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held == role)
+    }
+
+    /// Whether the role's name is among what is held: as everybody's, as one's own, or because everything is.
+    pub fn can_give_role(&self, role: &str) -> bool {
+        role == USER || self.has_role(role) || self.allows(EVERYTHING)
     }
 
     /// The permissions, unless they are too long for a token.

@@ -1,10 +1,13 @@
 //! Roles hold permissions, users hold roles. What a role holds is defined here; who has it is written by `users`.
 //!
 //! Invariants: `admin` holds everything and cannot be changed; whoever gives permissions, in a role or with one, holds them
-//! all; a change of a role is announced as outdating everything that was read of anybody, so it counts at once on every node.
+//! all; whoever gives a role has it or holds everything, since services go by its name, whatever it holds here; a change of a role
+//! is announced as outdating everything that was read of anybody, so it counts at once on every node.
+mod authority;
 mod catalogue;
 mod store;
 
+pub use authority::{Authority, check_given};
 pub use catalogue::{Catalogue, Grants, catalogue, grants, grants_in};
 
 use crate::app::{App, Inner};
@@ -25,6 +28,8 @@ use utoipa::ToSchema;
 pub const USER: &str = "user";
 /// The role that holds every permission.
 pub const ADMIN: &str = "admin";
+/// The permission to give roles.
+pub const GIVE: &str = "hallpass:users:roles";
 /// Every permission.
 pub const EVERYTHING: &str = "*:*";
 /// Most roles that can be defined.
@@ -103,40 +108,6 @@ pub fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
 }
 
-/// On whose authority something is given.
-#[derive(Clone, Copy, Debug)]
-pub enum Authority<'a> {
-    /// An operator's, who owns the server.
-    Operator,
-    /// That of a user who holds these.
-    Holder(UserId, &'a Grants),
-}
-
-impl Authority<'_> {
-    /// Who that is, in the audit log.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Operator => "operator".into(),
-            Self::Holder(user, _) => user.to_string(),
-        }
-    }
-
-    /// Nobody gives what they do not hold.
-    ///
-    /// # Errors
-    /// [`Code::Forbidden`], naming what is missing.
-    pub fn may_give<'p>(&self, permissions: impl IntoIterator<Item = &'p String>) -> Result<()> {
-        let Self::Holder(_, grants) = self else { return Ok(()) };
-        let missing: Vec<&str> =
-            permissions.into_iter().filter(|one| !grants.allows(one)).map(String::as_str).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let text = format!("You cannot give what you do not hold yourself: {}.", missing.join(", "));
-        Err(Error::new(Code::Forbidden).with_detail(text))
-    }
-}
-
 /// What a role is to be.
 pub struct Definition {
     /// Its name.
@@ -184,7 +155,7 @@ fn built_in(name: &str) -> Role {
 }
 
 /// What must hold of the role before it is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
     Anything,
@@ -192,8 +163,8 @@ pub enum Expected {
     Present,
     /// It does not exist.
     Absent,
-    /// It was changed last at this instant (`None`: never).
-    UnchangedSince(Option<Timestamp>),
+    /// It was changed last at one of these instants (`None`: never).
+    UnchangedSince(Vec<Option<Timestamp>>),
 }
 
 /// Defines a role or changes what it is. With the commit it counts at once for everybody who has it.
@@ -244,7 +215,7 @@ pub async fn define(
     Ok(role)
 }
 
-/// Removes a role that nobody has.
+/// Removes a role that nobody has and that no live invitation names, which would else give what is defined under the name later.
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::Forbidden`] for one that is built in or holds what the authority does not; [`Code::RoleInUse`];
@@ -265,7 +236,7 @@ pub async fn delete(
     let role = find(&mut *tx, name).await?.ok_or_else(|| Error::new(Code::NotFound))?;
     expect(Some(&role), expected)?;
     by.may_give(&role.permissions)?;
-    if store::has_members(tx, name).await? {
+    if store::has_members(tx, name).await? || store::is_promised(tx, name, now).await? {
         return Err(Error::new(Code::RoleInUse));
     }
     store::delete(tx, name).await?;
@@ -278,31 +249,6 @@ pub async fn delete(
 /// Whoever writes who has which role waits for whoever changes what roles there are, and the other way round.
 pub async fn lock(tx: &mut Tx) -> Result<()> {
     Ok(tx.lock(LOCK).await?)
-}
-
-/// Checks that roles exist and that the authority may give them; returns them with `user`, sorted, each once.
-///
-/// # Errors
-/// [`Code::ValidationFailed`], [`Code::Forbidden`].
-pub async fn check_given(tx: &mut Tx, by: Authority<'_>, names: &[String]) -> Result<Vec<String>> {
-    let mut names: Vec<String> = names.iter().cloned().chain([USER.to_owned()]).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() > MAX_PER_USER {
-        let text = format!("A user can have {MAX_PER_USER} roles.");
-        return Err(Error::field("roles", "too_many", &text));
-    }
-    for name in &names {
-        let role = find(&mut *tx, name).await?.ok_or_else(|| {
-            let text = format!("There is no role {}. Define it first.", shown(name));
-            Error::field("roles", "unknown_role", &text)
-        })?;
-        // What everybody has is given to everybody.
-        if name != USER {
-            by.may_give(&role.permissions)?;
-        }
-    }
-    Ok(names)
 }
 
 /// Writes who has which role. `users` calls it in the transaction that changes its own column.
@@ -340,7 +286,7 @@ fn expect(former: Option<&Role>, expected: Expected) -> Result<()> {
     match (former, expected) {
         (_, Expected::Anything) | (None, Expected::Absent) | (Some(_), Expected::Present) => Ok(()),
         (Some(_), Expected::Absent) => Err(Error::new(Code::RoleExists)),
-        (Some(role), Expected::UnchangedSince(at)) if role.updated_at == at => Ok(()),
+        (Some(role), Expected::UnchangedSince(read)) if read.contains(&role.updated_at) => Ok(()),
         (None, Expected::Present) | (_, Expected::UnchangedSince(_)) => Err(Error::new(Code::Outdated)),
     }
 }
@@ -377,6 +323,9 @@ fn checked(mut definition: Definition) -> Result<Definition> {
 
 /// Tells every node, and every service that follows.
 async fn changed(app: &Inner, tx: &mut Tx, now: Timestamp) -> Result<()> {
-    store::set_version(tx, &app.new_id(now).to_string()).await?;
-    revocations::record(app, tx, Fact::RolesChanged, now).await
+    // Later with every change, whatever the clocks of nodes show.
+    let former = catalogue::as_of(&store::version(tx).await?);
+    let as_of = Timestamp(now.micros().max(former.micros().saturating_add(1)));
+    store::set_version(tx, &as_of.micros().to_string()).await?;
+    revocations::record(app, tx, Fact::RolesChanged(Some(as_of)), now).await
 }

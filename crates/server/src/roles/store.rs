@@ -80,7 +80,22 @@ pub(super) async fn has_members(db: &mut impl Statements, name: &str) -> Result<
     Ok(db.query_opt(sql, &[name.into()]).await?.is_some())
 }
 
-/// Which change was the latest; nothing before the first one.
+/// Whether an invitation that opens an account names the role.
+pub(super) async fn is_promised(db: &mut impl Statements, name: &str, now: Timestamp) -> Result<bool> {
+    // An underscore of the name stands for any character there, so what is found is looked at.
+    let sql =
+        "select roles from invitations where accepted_at is null and revoked_at is null and expires_at > $1
+         and ' ' || roles || ' ' like $2";
+    let like = format!("% {name} %");
+    for mut row in db.query(sql, &[now.into(), (&like).into()]).await? {
+        if row.text()?.split(' ').any(|role| role == name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Which change was the latest, see `catalogue::as_of`; nothing before the first one.
 pub(super) async fn version(db: &mut impl Statements) -> Result<String> {
     let row = db.query_opt("select value from meta where name = 'roles'", &[]).await?;
     row.map(|mut row| row.text()).transpose().map(Option::unwrap_or_default)

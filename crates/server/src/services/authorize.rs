@@ -32,15 +32,13 @@ impl Needed {
         bad.into_iter().collect()
     }
 
-    /// Checks what a proxy was configured to ask for, separated by commas.
+    /// Checks what a proxy was configured to ask for, separated by commas; `None` for what it does not ask for. A list that came never
+    /// comes out shorter than it was written: a slip would let everybody in.
     ///
     /// # Errors
     /// [`crate::error::Code::ValidationFailed`].
-    pub fn from_lists(permissions: &str, roles: &str) -> Result<Self> {
-        let names = |text: &str| {
-            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-        };
-        let needed = Self { permissions: names(permissions), roles: names(roles) };
+    pub fn from_lists(permissions: Option<&str>, roles: Option<&str>) -> Result<Self> {
+        let needed = Self { permissions: names("permission", permissions)?, roles: names("role", roles)? };
         let problems = needed.problems();
         if problems.is_empty() { Ok(needed) } else { Err(Error::validation(problems)) }
     }
@@ -53,12 +51,22 @@ impl Needed {
     }
 }
 
+fn names(field: &str, list: Option<&str>) -> Result<Vec<String>> {
+    let names: Vec<String> =
+        list.iter().flat_map(|list| list.split(',')).map(|name| name.trim().into()).collect();
+    if names.iter().any(String::is_empty) {
+        let text = format!("{field} has an empty name. Separate names by single commas.");
+        return Err(Error::field(field, "invalid_value", &text));
+    }
+    Ok(names)
+}
+
 /// A question about a token.
 #[derive(ToSchema)]
 pub struct AuthorizeRequest {
     /// The access token of the one who wants something.
     token: String,
-    /// Permissions, all of which are needed; at most 50, without wildcards.
+    /// Permissions, all of which are needed; at most 50, without wildcards. Required unless `roles` names some.
     permissions: Option<Vec<String>>,
     /// Roles, one of which is needed; at most 50.
     roles: Option<Vec<String>>,
@@ -69,6 +77,15 @@ impl FromFields for AuthorizeRequest {
         let token = fields.token("token");
         let permissions = fields.optional_names("permissions", MOST, permission::MAX);
         let roles = fields.optional_names("roles", MOST, permission::MAX);
+        // A question that asks for nothing is a slip, such as `permission` for `permissions`, and must not let everybody in.
+        let asks = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        if !fields.has_problems() && !asks(&permissions) && !asks(&roles) {
+            fields.problem(
+                "permissions",
+                "required",
+                "Name permissions that are needed, or roles of which one is.",
+            );
+        }
         Some(Self { token: token?, permissions, roles })
     }
 }

@@ -91,7 +91,7 @@ pub(super) async fn live(
     token: &str,
     now: Timestamp,
 ) -> Result<Option<(Owner, Map<String, Value>)>> {
-    let (named, claims) = match access::verify_with_claims(app, token, now) {
+    let (named, claims) = match access::verify_with_claims(app, token, now).await {
         Ok(verified) => verified,
         Err(Error { code: Code::Unauthenticated | Code::TokenExpired, .. }) => return Ok(None),
         Err(error) => return Err(error),

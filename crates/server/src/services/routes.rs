@@ -86,7 +86,7 @@ pub struct RevocationView {
     /// When it became true, RFC 3339.
     at: String,
     /// `session_ended`, `sessions_ended` (all of the user that had begun by `at`, but for `exceptSessionId`), `user_changed`
-    /// or `roles_changed` (tokens made by `at` may name permissions that are no longer held).
+    /// or `roles_changed` (tokens made of an earlier state may name permissions that are no longer held).
     kind: &'static str,
     /// Whom it is about; absent when it concerns everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +97,10 @@ pub struct RevocationView {
     /// The session that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     except_session_id: Option<String>,
+    /// Of `user_changed` and `roles_changed`: tokens whose `uat` or `rat` is less were made of what was before. Absent when the account is
+    /// gone: then those made by `at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<i64>,
 }
 
 impl From<&Revocation> for RevocationView {
@@ -108,6 +112,7 @@ impl From<&Revocation> for RevocationView {
             user_id: row.fact.user().map(|id| id.to_string()),
             session_id: row.fact.session().map(|id| id.to_string()),
             except_session_id: row.fact.except().map(|id| id.to_string()),
+            as_of: row.fact.as_of().map(Timestamp::micros),
         }
     }
 }
@@ -134,6 +139,8 @@ pub struct RevocationPage {
 struct Heartbeat {
     now: String,
     keep_seconds: u64,
+    /// Ids of the published keys, so that who follows loads them again at once when they change.
+    keys: Vec<String>,
 }
 
 /// What was revoked, as a page or, with `Accept: text/event-stream`, as a stream that goes on.
@@ -192,7 +199,10 @@ pub(super) fn entry(cursor: Cursor, row: &Revocation) -> Bytes {
 pub(super) fn heartbeat(app: &App, now: Timestamp) -> Bytes {
     let cursor = Cursor::at(now.minus(overlap(app)));
     let keep_seconds = revocations::relevant_for(app).as_secs();
-    event(cursor, "heartbeat", &Heartbeat { now: now.rfc3339(), keep_seconds })
+    let published = app.signing.current();
+    let id = |jwk: &serde_json::Value| jwk.get("kid").and_then(|kid| kid.as_str()).map(str::to_owned);
+    let keys = published.jwks.iter().filter_map(id).collect();
+    event(cursor, "heartbeat", &Heartbeat { now: now.rfc3339(), keep_seconds, keys })
 }
 
 fn event(cursor: Cursor, name: &str, data: &impl Serialize) -> Bytes {

@@ -1,10 +1,12 @@
 //! Access tokens: RFC 9068 JWTs, verified strictly (RFC 8725). They name a session; whether it lives is not theirs to say.
 use super::{Act, Session};
-use crate::app::Inner;
+use crate::app::{App, Inner};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
+use crate::keys;
 use crate::roles::Grants;
+use crate::signing::KeySet;
 use crate::users::User;
 use hallpass_crypto::jwt::{self, Expectation, JwtError};
 use serde::Serialize;
@@ -37,6 +39,8 @@ struct Claims<'a> {
     auth_time: i64,
     email: &'a str,
     email_verified: bool,
+    uat: i64,
+    rat: i64,
 }
 
 /// What an access token says of its session.
@@ -88,7 +92,7 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
         exp,
         iat: now.seconds(),
         nbf: now.seconds(),
-        // UUIDv7: other services order it against changes of the user, for which the seconds of `iat` are too coarse.
+        // UUIDv7: other services order it against ends of sessions, for which the seconds of `iat` are too coarse.
         jti: app.new_id(now).to_string(),
         sid: session.id.to_string(),
         r#gen: session.generation,
@@ -102,6 +106,10 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
         auth_time: session.auth_time.seconds(),
         email: &user.email,
         email_verified: user.email_verified_at.is_some(),
+        // What it is made of: services that follow the feed compare that with the state that a change led to. When it was made would
+        // not do: a change counts from its commit, and until a node has heard of it; and clocks differ.
+        uat: user.updated_at.micros(),
+        rat: grants.as_of.micros(),
     };
     let json = serde_json::to_vec(&claims).map_err(Error::internal)?;
     let keys = app.signing.current();
@@ -113,31 +121,53 @@ pub fn issue(app: &Inner, session: &Session, user: &User, grants: &Grants, now: 
 ///
 /// # Errors
 /// [`Code::TokenExpired`], [`Code::Unauthenticated`].
-pub fn verify(app: &Inner, token: &str, now: Timestamp) -> Result<Named> {
-    let keys = app.signing.current();
-    let claims = jwt::verify_with(token, |kid| keys.verifying.get(kid), &expectation(app, now));
-    named(claims)
+pub async fn verify(app: &App, token: &str, now: Timestamp) -> Result<Named> {
+    named(&usual(app, token, now).await?)
 }
 
 /// As [`verify`], with the claims.
 ///
 /// # Errors
 /// [`Code::TokenExpired`], [`Code::Unauthenticated`].
-pub fn verify_with_claims(app: &Inner, token: &str, now: Timestamp) -> Result<(Named, Map<String, Value>)> {
-    let keys = app.signing.current();
-    let claims = jwt::verify_with(token, |kid| keys.verifying.get(kid), &expectation(app, now));
-    let named = named(claims.clone())?;
-    claims.map(|claims| (named, claims)).map_err(Error::internal)
+pub async fn verify_with_claims(
+    app: &App,
+    token: &str,
+    now: Timestamp,
+) -> Result<(Named, Map<String, Value>)> {
+    let claims = usual(app, token, now).await?;
+    Ok((named(&claims)?, claims))
 }
 
 /// As [`verify`], for ending a session: an expired token still names it.
 ///
 /// # Errors
 /// [`Code::Unauthenticated`].
-pub fn verify_ignoring_expiry(app: &Inner, token: &str, now: Timestamp) -> Result<Named> {
-    let keys = app.signing.current();
-    let all: Vec<_> = keys.verifying.values().collect();
-    named(jwt::verify_ignoring_expiry(token, &all, &expectation(app, now)))
+pub async fn verify_ignoring_expiry(app: &App, token: &str, now: Timestamp) -> Result<Named> {
+    let expected = expectation(app, now);
+    let verify =
+        |keys: &KeySet| jwt::verify_ignoring_expiry_with(token, |kid| keys.verifying.get(kid), &expected);
+    named(&claims(app, verify).await?)
+}
+
+async fn usual(app: &App, token: &str, now: Timestamp) -> Result<Map<String, Value>> {
+    let expected = expectation(app, now);
+    claims(app, |keys| jwt::verify_with(token, |kid| keys.verifying.get(kid), &expected)).await
+}
+
+/// What a token says that is verified with the keys in memory, or, when it names none of them, with those that there are.
+async fn claims(
+    app: &App,
+    verify: impl Fn(&KeySet) -> Result<Map<String, Value>, JwtError>,
+) -> Result<Map<String, Value>> {
+    let mut claims = verify(&app.signing.current());
+    if claims == Err(JwtError::UnknownKey) {
+        keys::look_again(app).await?;
+        claims = verify(&app.signing.current());
+    }
+    claims.map_err(|error| match error {
+        JwtError::Expired => Error::new(Code::TokenExpired),
+        other => Error::new(Code::Unauthenticated).caused_by(other),
+    })
 }
 
 fn expectation(app: &Inner, now: Timestamp) -> Expectation<'_> {
@@ -145,11 +175,7 @@ fn expectation(app: &Inner, now: Timestamp) -> Expectation<'_> {
     Expectation { typ: TYPE, issuer: &app.public_url, audience: &app.audience, now: now.seconds(), leeway }
 }
 
-fn named(claims: Result<Map<String, Value>, JwtError>) -> Result<Named> {
-    let claims = claims.map_err(|error| match error {
-        JwtError::Expired => Error::new(Code::TokenExpired),
-        other => Error::new(Code::Unauthenticated).caused_by(other),
-    })?;
+fn named(claims: &Map<String, Value>) -> Result<Named> {
     let session = claims.get("sid").and_then(Value::as_str).and_then(SessionId::parse);
     let generation = claims.get("gen").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
     let time = |name: &str| claims.get(name).and_then(Value::as_i64);

@@ -13,7 +13,8 @@ use crate::web::{Client, csrf};
 use axum::http::{HeaderMap, Method};
 use hallpass_crypto::secret::RefreshToken;
 
-/// Trades the refresh token of a body, or else of the cookie, for the next tokens, which travel as those of the session do.
+/// Trades the refresh token of a body, or else of the cookie, for the next tokens, which travel as is wanted, or else as those of the
+/// session do.
 ///
 /// # Errors
 /// As [`tokens::rotate`]; after those with status 401 the client's cookies are of no use any more.
@@ -22,6 +23,7 @@ pub async fn refresh(
     client: &Client,
     headers: &HeaderMap,
     from_body: Option<&str>,
+    wanted: Option<Delivery>,
 ) -> Result<(SetCookies, TokenBody)> {
     let presented = match from_body {
         Some(token) => Some(token),
@@ -29,7 +31,7 @@ pub async fn refresh(
     };
     let presented = presented.ok_or_else(|| Error::new(Code::InvalidRefreshToken))?;
     let issued = tokens::rotate(app, presented, client).await?.0;
-    let delivery = match (from_body, issued.session.delivery) {
+    let delivery = match (from_body, wanted.unwrap_or(issued.session.delivery)) {
         (Some(_), _) => Delivery::Body,
         (None, Delivery::Body) => Delivery::Cookie,
         (None, chosen) => chosen,
@@ -49,7 +51,7 @@ pub async fn sign_out(
     from_body: Option<&str>,
 ) -> Result<()> {
     let now = app.now();
-    if let Some((session, needs_csrf)) = named_session(app, headers, from_body, now)? {
+    if let Some((session, needs_csrf)) = named_session(app, headers, from_body, now).await? {
         if needs_csrf {
             csrf::check_token(app, method, headers, &session.to_string())?;
         }
@@ -65,24 +67,33 @@ pub fn named_by_refresh_token(app: &App, token: &str) -> Option<SessionId> {
 }
 
 /// The session that a sign-out is about, and whether a cookie named it: from the body, the header, or a cookie.
-fn named_session(
+async fn named_session(
     app: &App,
     headers: &HeaderMap,
     from_body: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<(SessionId, bool)>> {
-    let of_access =
-        |token: &str| access::verify_ignoring_expiry(app, token, now).ok().map(|named| named.session);
     if let Some(token) = from_body {
         return Ok(named_by_refresh_token(app, token).map(|session| (session, false)));
     }
-    if let Some(session) = bearer(headers)?.and_then(of_access) {
+    if let Some(token) = bearer(headers)?
+        && let Some(session) = of_access(app, token, now).await?
+    {
         return Ok(Some((session, false)));
     }
     let refresh = app.cookies.read(headers, Cookie::Refresh)?;
     if let Some(session) = refresh.and_then(|token| named_by_refresh_token(app, token)) {
         return Ok(Some((session, true)));
     }
-    let access = credential(app, headers).ok().and_then(|(token, _)| of_access(token));
-    Ok(access.map(|session| (session, true)))
+    let Ok((token, _)) = credential(app, headers) else { return Ok(None) };
+    Ok(of_access(app, token, now).await?.map(|session| (session, true)))
+}
+
+/// The session that a genuine access token was issued for, be it expired.
+async fn of_access(app: &App, token: &str, now: Timestamp) -> Result<Option<SessionId>> {
+    match access::verify_ignoring_expiry(app, token, now).await {
+        Ok(named) => Ok(Some(named.session)),
+        Err(Error { code: Code::Unauthenticated, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

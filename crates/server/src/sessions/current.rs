@@ -168,7 +168,7 @@ async fn check(
             known.named.still_holds(app, now)?;
             known.named
         }
-        None => access::verify(app, token, now)?,
+        None => access::verify(app, token, now).await?,
     };
     // Before anything is read, so that what is written meanwhile makes the entry outdated, never the answer.
     let currency = app.db.currency(named.user, Some(named.session));

@@ -1,10 +1,12 @@
 //! How tokens travel to the client: in the body, in cookies, or one of each.
-use super::{Current, Issued, Session, access};
+use super::{Issued, Session, access};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
 use crate::devices;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+use crate::roles;
+use crate::users;
 use crate::web::{Fields, csrf};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -121,9 +123,13 @@ pub struct FreshToken {
 /// A new access token for a session whose proof is fresher now, delivered as the session's tokens are.
 ///
 /// # Errors
-/// [`crate::error::Code::Internal`] when no key is loaded.
-pub fn fresh_token(app: &App, session: &Session, current: &Current) -> Result<(SetCookies, FreshToken)> {
-    let token = access::issue(app, session, &current.user, &current.grants, app.now())?;
+/// [`Code::SessionRevoked`] when the account was closed; [`Code::Internal`] when no key is loaded.
+pub async fn fresh_token(app: &App, session: &Session) -> Result<(SetCookies, FreshToken)> {
+    // Read anew: what the proof was for may have changed the user, and a token made of what was before is outdated at once.
+    let user = users::find_known(app, session.user_id).await?.filter(|user| user.disabled_at.is_none());
+    let user = user.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    let grants = roles::grants(app, &app.db, &user.roles).await?;
+    let token = access::issue(app, session, &user, &grants, app.now())?;
     let life = app.config.sessions.access_ttl;
     let mut cookies = SetCookies::default();
     let in_cookie = session.delivery == Delivery::Cookies;

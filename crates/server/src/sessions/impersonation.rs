@@ -3,7 +3,7 @@
 //! Invariants: they are marked, short and cannot be refreshed: nobody gets their refresh token, and their one access token lives as long
 //! as they do. They open what [`ALLOWED`] lists and nothing else, whatever is added later. At each use the administrator's own
 //! session lives, and the administrator still may do this and all that the account may.
-use super::{Delivery, FIRST_PARTY, Session, access, amr, revoke, store};
+use super::{Delivery, FIRST_PARTY, Session, access, amr, revoke, store, tell};
 use crate::app::{App, Inner};
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
@@ -37,6 +37,9 @@ const ALLOWED: [&str; 8] = [
     "/api/v1/sessions/{id}",
     "/forward-auth",
 ];
+
+/// Why such a session ended with the one from which somebody acted.
+const ENDED: &str = "impersonator_ended";
 
 /// Who acts, and from which session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ pub async fn impersonate(
     start: &Impersonation<'_>,
     now: Timestamp,
 ) -> Result<(Session, String)> {
-    let id = SessionId(app.new_id(now));
+    let id = super::new_id(app, tx, start.user.id, now).await?;
     // A row has to have one; this one is forgotten here.
     let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
     // Services remember what was revoked for as long as an access token lives.
@@ -154,8 +157,9 @@ pub(super) async fn end_of(
     (only, except): (Option<SessionId>, Option<SessionId>),
     now: Timestamp,
 ) -> Result<()> {
-    for (user, id) in store::revoke_impersonations(tx, by, only, except, now).await? {
+    for (user, id) in store::revoke_impersonations(tx, by, only, except, ENDED, now).await? {
         revocations::record(app, tx, Fact::SessionEnded(user, id), now).await?;
+        tell(app, tx, user, &[id], ENDED, now);
     }
     Ok(())
 }

@@ -162,7 +162,7 @@ impl Session {
 
 /// What a sign-in brings.
 pub struct Start<'a> {
-    /// Who, as read before this sign-in was noted.
+    /// Who, as read in the same transaction.
     pub user: &'a User,
     /// From where.
     pub client: &'a Client,
@@ -196,7 +196,7 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     // Before anything that waits for what whoever forgets the device holds.
     let noted = devices::note_sign_in(app, tx, start.user.id, start.client, start.device_name, now).await?;
     make_room(app, tx, start, now).await?;
-    let id = SessionId(app.new_id(now));
+    let id = new_id(app, tx, start.user.id, now).await?;
     let token = RefreshToken::new(*id.0.as_bytes(), 0, app.random_bytes());
     let settings = &app.config.sessions;
     let absolute_expires_at = now.plus(settings.absolute_ttl);
@@ -225,6 +225,16 @@ pub async fn start(app: &App, tx: &mut Tx, start: &Start<'_>, now: Timestamp) ->
     let grants = roles::grants_in(app, &mut *tx, &start.user.roles).await?;
     let access = access::issue(app, &session, start.user, &grants, now)?;
     Ok(Issued { session, grants, access, refresh: token.expose(&app.secrets.refresh), device: Some(noted) })
+}
+
+/// An id for a session that begins now. Others tell by the time in it that the session began after all sessions of its user were ended,
+/// which a node whose clock is ahead, or the same transaction, may have done at a later instant than this one.
+async fn new_id(app: &App, tx: &mut Tx, user: UserId, now: Timestamp) -> Result<SessionId> {
+    // The time in an id has no more than milliseconds.
+    let since = Timestamp(now.micros() - now.micros().rem_euclid(1000));
+    let ended = revocations::ended_since(tx, user, since).await?;
+    let begins = ended.map_or(now, |at| now.max(at.plus(Duration::from_millis(1))));
+    Ok(SessionId(app.new_id(begins)))
 }
 
 /// Ends the oldest sessions beyond `max_per_user`, or refuses.

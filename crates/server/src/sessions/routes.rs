@@ -89,7 +89,7 @@ async fn refresh(
     headers: HeaderMap,
     MaybeBody(request): MaybeBody<RefreshRequest>,
 ) -> Response {
-    let refreshed = sessions::refresh(&app, &client, &headers, request.refresh_token.as_deref()).await;
+    let refreshed = sessions::refresh(&app, &client, &headers, request.refresh_token.as_deref(), None).await;
     match refreshed {
         Ok((cookies, body)) => (cookies, Json(body)).into_response(),
         Err(error) => without_cookies(&app, error),

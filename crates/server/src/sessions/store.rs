@@ -223,14 +223,16 @@ pub(super) async fn revoke_impersonations(
     by: UserId,
     only: Option<SessionId>,
     except: Option<SessionId>,
+    reason: &str,
     now: Timestamp,
 ) -> Result<Vec<(UserId, SessionId)>> {
-    let sql = "update sessions set revoked_at = $4, revoked_reason = 'impersonator_ended', handover = null
+    let sql = "update sessions set revoked_at = $4, revoked_reason = $5, handover = null
          where impersonator_id = $1 and ($2 = '' or impersonator_session_id = $2) and impersonator_session_id <> $3
          and revoked_at is null and expires_at > $4 returning user_id, id";
     let text = |id: Option<SessionId>| id.map(|id| id.to_string()).unwrap_or_default();
     let (only, except) = (text(only), text(except));
-    let ended = db.query(sql, &[by.into(), (&only).into(), (&except).into(), now.into()]).await?;
+    let params = [by.into(), (&only).into(), (&except).into(), now.into(), reason.into()];
+    let ended = db.query(sql, &params).await?;
     ended.into_iter().map(|mut row| Ok((row.user_id()?, row.session_id()?))).collect()
 }
 

@@ -10,6 +10,7 @@ mod search;
 mod store;
 mod terms;
 mod view;
+mod vouchers;
 
 pub use access::{Way, check_access};
 pub use create::{NewUser, create};
@@ -17,6 +18,7 @@ pub use factor::{Factor, lock_factors, set_factor};
 pub use import::{Admission, Newcomer, carry, import, lock_import};
 pub use search::{Found, Search, index, search};
 pub use view::UserView;
+pub use vouchers::{forget_vouchers, vouch, vouchers};
 
 use crate::app::Inner;
 use crate::bus::Notice;
@@ -230,19 +232,19 @@ pub async fn change_email(
     tell(app, tx, id, changed, now).await
 }
 
-/// Changes the address to one that an administrator answers for, proven or not. `false` when it belongs to somebody.
+/// Changes the address to one that an administrator answers for, proven at an instant or not. `false` when it belongs to somebody.
 pub async fn set_email(
     app: &Inner,
     tx: &mut Tx,
     id: UserId,
     email: &Email,
-    verified: bool,
+    verified_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool> {
     if store::find_by_email(tx, &email.normalised).await?.is_some_and(|owner| owner.user.id != id) {
         return Ok(false);
     }
-    let changed = store::set_email(tx, id, email, verified.then_some(now), now).await?;
+    let changed = store::set_email(tx, id, email, verified_at, now).await?;
     search::note_terms(tx, id).await?;
     tell(app, tx, id, changed, now).await
 }
@@ -324,10 +326,11 @@ async fn keep_an_administrator(tx: &mut Tx, id: UserId) -> Result<()> {
     }
 }
 
-/// Records that what was read of a user is outdated, if something changed. Returns whether it did.
+/// Records that what was read of a user is outdated, if something changed, and as of which state it no longer is. Returns whether it did.
 async fn tell(app: &Inner, tx: &mut Tx, id: UserId, changed: bool, now: Timestamp) -> Result<bool> {
     if changed {
-        revocations::record(app, tx, Fact::UserChanged(id), now).await?;
+        let as_of = store::updated_at(tx, id).await?;
+        revocations::record(app, tx, Fact::UserChanged(id, as_of), now).await?;
     }
     Ok(changed)
 }

@@ -153,6 +153,18 @@ pub(super) async fn verify_email(db: &mut impl Statements, id: UserId, now: Time
     Ok(db.execute(sql, &[id.into(), now.into()]).await? == 1)
 }
 
+pub(super) async fn vouchers(db: &mut impl Statements, id: UserId) -> Result<Vec<UserId>> {
+    let row = db.query_opt("select vouchers from users where id = $1", &[id.into()]).await?;
+    let text = row.map(|mut row| row.maybe_text()).transpose()?.flatten().unwrap_or_default();
+    Ok(text.split(' ').filter_map(UserId::parse).collect())
+}
+
+pub(super) async fn set_vouchers(db: &mut impl Statements, id: UserId, by: &[UserId]) -> Result<()> {
+    let text = by.iter().map(UserId::to_string).collect::<Vec<_>>().join(" ");
+    let text = Some(text.as_str()).filter(|text| !text.is_empty());
+    db.execute("update users set vouchers = $2 where id = $1", &[id.into(), text.into()]).await.map(drop)
+}
+
 pub(super) async fn change_email(
     db: &mut impl Statements,
     id: UserId,
@@ -236,6 +248,12 @@ pub(super) async fn set_factors(
     let sql = "update users set factors = $2,
          updated_at = case when updated_at < $3 then $3 else updated_at + 1 end where id = $1 and factors <> $2";
     Ok(db.execute(sql, &[id.into(), factors.into(), now.into()]).await? == 1)
+}
+
+/// When the account was changed last: later with every change.
+pub(super) async fn updated_at(db: &mut impl Statements, id: UserId) -> Result<Option<Timestamp>> {
+    let row = db.query_opt("select updated_at from users where id = $1", &[id.into()]).await?;
+    row.map(|mut row| row.time()).transpose()
 }
 
 pub(super) async fn delete(db: &mut impl Statements, id: UserId) -> Result<bool> {

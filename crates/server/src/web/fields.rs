@@ -110,6 +110,15 @@ impl Fields {
         }
     }
 
+    /// Asks for a field that is optional elsewhere: absent, null and blank are the same.
+    pub fn require(&mut self, field: &str) {
+        if self.is_absent(field)
+            || self.object.get(field).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
+        {
+            self.problem(field, "required", format!("Send {field}."));
+        }
+    }
+
     /// Whether a field came at all, also as null.
     pub fn has(&self, field: &str) -> bool {
         self.object.contains_key(field)
@@ -273,6 +282,8 @@ impl Fields {
             self.problem(field, "too_many", format!("{field} may have at most {most} entries."));
         } else if names.iter().any(|name| name.chars().count() > max) {
             self.problem(field, "too_long", format!("Each of {field} may have at most {max} characters."));
+        } else if names.iter().any(|name| has_control_characters(name)) {
+            self.problem(field, "control_characters", format!("{field} must not have control characters."));
         } else {
             return Some(names);
         }

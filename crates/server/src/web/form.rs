@@ -1,4 +1,5 @@
 //! Query strings and forms of the pages: the last value of a name, or nothing.
+use super::path::is_storable;
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -6,7 +7,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use std::collections::HashMap;
-use std::convert::Infallible;
 
 /// A query string.
 pub struct Query {
@@ -56,11 +56,22 @@ fn pairs(text: &[u8]) -> HashMap<String, String> {
     url::form_urlencoded::parse(text).into_owned().collect()
 }
 
-impl<S: Sync> FromRequestParts<S> for Query {
-    type Rejection = Infallible;
+/// Refuses what no statement may get to see.
+fn checked(values: &HashMap<String, String>, what: &str) -> Result<()> {
+    if values.values().all(|value| is_storable(value)) {
+        return Ok(());
+    }
+    Err(Error::new(Code::BadRequest)
+        .with_detail(format!("The {what} has the character U+0000. Leave it out.")))
+}
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Infallible> {
-        Ok(Self::parse(parts.uri.query().unwrap_or_default().as_bytes()))
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let query = Self::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        checked(&query.values, "query")?;
+        Ok(query)
     }
 }
 
@@ -76,6 +87,8 @@ impl FromRequest<App> for Form {
         }
         let body = Limited::new(request.into_body(), app.config.server.body_limit).collect().await;
         let bytes = body.map_err(|error| Error::new(Code::PayloadTooLarge).caused_by(error))?.to_bytes();
-        Ok(Self::parse(&bytes))
+        let form = Self::parse(&bytes);
+        checked(&form.0, "form")?;
+        Ok(form)
     }
 }

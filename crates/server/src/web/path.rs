@@ -4,7 +4,13 @@ use crate::error::{Code, Error, Result};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
-/// A segment as text; what is not UTF-8 names nothing.
+/// Whether a database can be asked about a text: PostgreSQL knows no U+0000 and fails. Each way in asks once: segments here, queries and
+/// forms in `form`, texts of JSON in `fields`.
+pub(super) fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
+/// A segment as text; what is not UTF-8 names nothing, nor does what no database keeps as text.
 pub struct Segment(pub String);
 
 impl FromRequestParts<App> for Segment {
@@ -12,7 +18,10 @@ impl FromRequestParts<App> for Segment {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let segment = Path::<String>::from_request_parts(parts, app).await;
-        segment.map(|Path(text)| Self(text)).map_err(|_| Error::new(Code::NotFound))
+        match segment {
+            Ok(Path(text)) if is_storable(&text) => Ok(Self(text)),
+            _ => Err(Error::new(Code::NotFound)),
+        }
     }
 }
 
@@ -24,6 +33,9 @@ impl FromRequestParts<App> for Segments {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let segments = Path::<(String, String)>::from_request_parts(parts, app).await;
-        segments.map(|Path((one, other))| Self(one, other)).map_err(|_| Error::new(Code::NotFound))
+        match segments {
+            Ok(Path((one, other))) if is_storable(&one) && is_storable(&other) => Ok(Self(one, other)),
+            _ => Err(Error::new(Code::NotFound)),
+        }
     }
 }

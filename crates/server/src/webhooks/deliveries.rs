@@ -3,8 +3,10 @@ use super::{find, store};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
+use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, SessionId, UserId};
+use crate::roles::Authority;
 use crate::web::Client;
 use serde::Serialize;
 use serde_json::json;
@@ -128,18 +130,25 @@ pub async fn deliveries(
 /// Returns whether it is due now.
 ///
 /// # Errors
-/// [`Code::NotFound`].
-pub async fn replay(app: &App, client: &Client, id: RowId) -> Result<bool> {
+/// [`Code::NotFound`], also for a delivery of another endpoint than the one that is named.
+pub async fn replay(
+    app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
+    client: &Client,
+    endpoint: Option<RowId>,
+    id: RowId,
+) -> Result<bool> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let found = store::find_delivery(&mut tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
-    if !store::replay(&mut tx, id, now).await? {
+    let found = store::find_delivery(tx, id).await?;
+    let found = found.filter(|found| endpoint.is_none_or(|endpoint| found.endpoint == endpoint));
+    let found = found.ok_or_else(|| Error::new(Code::NotFound))?;
+    if !store::replay(tx, id, now).await? {
         return Ok(false);
     }
-    let detail = json!({ "endpoint": found.endpoint, "delivery": id });
-    audit::record(app, &mut tx, Event::new(Kind::WebhookReplayed, client).detail(detail), now);
+    let detail = json!({ "endpoint": found.endpoint, "delivery": id, "by": by.name() });
+    audit::record(app, tx, Event::new(Kind::WebhookReplayed, client).detail(detail), now);
     tx.then_wake(&app.webhooks_wake);
-    tx.commit().await?;
     Ok(true)
 }
 
@@ -148,18 +157,24 @@ pub async fn replay(app: &App, client: &Client, id: RowId) -> Result<bool> {
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub async fn replay_dead(app: &App, client: &Client, endpoint: RowId, since: Timestamp) -> Result<u64> {
+pub async fn replay_dead(
+    app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
+    client: &Client,
+    endpoint: RowId,
+    since: Timestamp,
+) -> Result<u64> {
     let now = app.now();
     let most = i64::from(app.config.webhooks.max_waiting);
-    let mut tx = app.db.begin().await?;
-    find(&mut tx, endpoint).await?;
-    let room = most - store::waiting(&mut tx, endpoint, most).await?;
-    let replayed = store::replay_dead(&mut tx, endpoint, since, now, room).await?;
+    find(&mut *tx, endpoint).await?;
+    let room = most - store::waiting(tx, endpoint, most).await?;
+    let replayed = store::replay_dead(tx, endpoint, since, now, room).await?;
     if replayed > 0 {
-        let detail = json!({ "endpoint": endpoint, "deliveries": replayed, "since": since.rfc3339() });
-        audit::record(app, &mut tx, Event::new(Kind::WebhookReplayed, client).detail(detail), now);
+        let since = since.rfc3339();
+        let detail = json!({ "endpoint": endpoint, "deliveries": replayed, "since": since, "by": by.name() });
+        audit::record(app, tx, Event::new(Kind::WebhookReplayed, client).detail(detail), now);
         tx.then_wake(&app.webhooks_wake);
-        tx.commit().await?;
     }
     Ok(replayed)
 }

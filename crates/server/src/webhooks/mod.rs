@@ -20,6 +20,7 @@ use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::RowId;
 use crate::names::has_control_characters;
+use crate::roles::Authority;
 use crate::subscriptions::{EventType, Subscription};
 use crate::web::Client;
 
@@ -127,12 +128,25 @@ pub struct NewEndpoint<'a> {
     pub types: &'a [String],
 }
 
-/// Sets an endpoint up; returns it with its secret, which nobody can show again.
+/// Commits what was done to endpoints; this node tells by it at once, others within two seconds.
+///
+/// # Errors
+/// The database's.
+pub async fn commit(app: &App, mut tx: Tx) -> Result<()> {
+    tx.then_wake(&app.webhooks_wake);
+    tx.commit().await?;
+    refresh(app).await.map(drop)
+}
+
+/// Sets an endpoint up; returns it with its secret, which nobody can show again. [`commit`] ends it, as everything here that changes
+/// an endpoint.
 ///
 /// # Errors
 /// [`Code::ValidationFailed`] for a bad name, address or type, and beyond [`ENDPOINTS`].
 pub async fn create(
     app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
     client: &Client,
     new: &NewEndpoint<'_>,
 ) -> Result<(Endpoint, Zeroizing<String>)> {
@@ -159,17 +173,15 @@ pub async fn create(
         failing_since: None,
         full_since: None,
     };
-    let mut tx = app.db.begin().await?;
     tx.lock("webhook_endpoints").await?;
-    if store::all(&mut tx).await?.len() >= ENDPOINTS {
+    if store::all(tx).await?.len() >= ENDPOINTS {
         let text = format!("there are {ENDPOINTS} endpoints; delete one first");
         return Err(Error::field("url", "too_many", &text));
     }
-    store::insert(&mut tx, &endpoint).await?;
-    let detail = json!({ "endpoint": id, "name": endpoint.name, "types": endpoint.types });
-    audit::record(app, &mut tx, Event::new(Kind::WebhookCreated, client).detail(detail), now);
-    tx.commit().await?;
-    refresh(app).await?;
+    store::insert(tx, &endpoint).await?;
+    let host = url.host_str().unwrap_or_default();
+    let detail = json!({ "endpoint": id, "name": endpoint.name, "host": host, "types": endpoint.types, "by": by.name() });
+    audit::record(app, tx, Event::new(Kind::WebhookCreated, client).detail(detail), now);
     Ok((endpoint, secret.expose()))
 }
 
@@ -210,13 +222,14 @@ pub async fn find(mut db: impl Statements, id: RowId) -> Result<Endpoint> {
 /// [`Code::NotFound`]; [`Code::Unavailable`] when somebody else rotates it at the same time.
 pub async fn rotate_secret(
     app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
     client: &Client,
     id: RowId,
     overlap: Duration,
 ) -> Result<Zeroizing<String>> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let endpoint = find(&mut tx, id).await?;
+    let endpoint = find(&mut *tx, id).await?;
     let secret = WebhookSecret::from_bytes(app.random_bytes());
     let until = now.plus(overlap.min(OVERLAP_MAX));
     let keeps = until > now;
@@ -225,12 +238,11 @@ pub async fn rotate_secret(
         former: keeps.then(|| endpoint.secrets.current.clone()),
         former_until: keeps.then_some(until),
     };
-    if !store::set_secrets(&mut tx, id, &endpoint.secrets.current, &secrets).await? {
+    if !store::set_secrets(tx, id, &endpoint.secrets.current, &secrets).await? {
         return Err(Error::new(Code::Unavailable));
     }
     let event = Event::new(Kind::WebhookSecretRotated, client);
-    audit::record(app, &mut tx, event.detail(json!({ "endpoint": id })), now);
-    tx.commit().await?;
+    audit::record(app, tx, event.detail(json!({ "endpoint": id, "by": by.name() })), now);
     Ok(secret.expose())
 }
 
@@ -239,20 +251,24 @@ pub async fn rotate_secret(
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub async fn set_disabled(app: &App, client: &Client, id: RowId, disabled: bool) -> Result<bool> {
+pub async fn set_disabled(
+    app: &App,
+    tx: &mut Tx,
+    by: Authority<'_>,
+    client: &Client,
+    id: RowId,
+    disabled: bool,
+) -> Result<bool> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    find(&mut tx, id).await?;
+    find(&mut *tx, id).await?;
     let (changed, kind) = if disabled {
-        (store::disable(&mut tx, id, "operator", now).await?, Kind::WebhookDisabled)
+        (store::disable(tx, id, "operator", now).await?, Kind::WebhookDisabled)
     } else {
-        (store::enable(&mut tx, id).await?, Kind::WebhookEnabled)
+        (store::enable(tx, id).await?, Kind::WebhookEnabled)
     };
     if changed {
-        audit::record(app, &mut tx, Event::new(kind, client).detail(json!({ "endpoint": id })), now);
-        tx.commit().await?;
-        refresh(app).await?;
-        app.webhooks_wake.notify_one();
+        let detail = json!({ "endpoint": id, "by": by.name() });
+        audit::record(app, tx, Event::new(kind, client).detail(detail), now);
     }
     Ok(changed)
 }
@@ -261,17 +277,15 @@ pub async fn set_disabled(app: &App, client: &Client, id: RowId, disabled: bool)
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub async fn delete(app: &App, client: &Client, id: RowId) -> Result<()> {
+pub async fn delete(app: &App, tx: &mut Tx, by: Authority<'_>, client: &Client, id: RowId) -> Result<()> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
-    let endpoint = find(&mut tx, id).await?;
-    if !store::delete(&mut tx, id).await? {
+    let endpoint = find(&mut *tx, id).await?;
+    if !store::delete(tx, id).await? {
         return Err(Error::new(Code::NotFound));
     }
-    let detail = json!({ "endpoint": id, "name": endpoint.name });
-    audit::record(app, &mut tx, Event::new(Kind::WebhookDeleted, client).detail(detail), now);
-    tx.commit().await?;
-    refresh(app).await.map(drop)
+    let detail = json!({ "endpoint": id, "name": endpoint.name, "by": by.name() });
+    audit::record(app, tx, Event::new(Kind::WebhookDeleted, client).detail(detail), now);
+    Ok(())
 }
 
 /// Reads who wants to be told what, and leaves out those for whom too much waits. Called at start, by the worker every two seconds, and

@@ -22,6 +22,10 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// Longest wait that an endpoint may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
+/// Said where the call cannot be signed.
+const UNREADABLE: &str =
+    "the secret of the endpoint cannot be read with the secret keys of the settings; give it another";
+
 /// What came of an attempt.
 pub(super) enum Outcome {
     /// 2xx.
@@ -50,9 +54,9 @@ pub async fn ping(app: &App, id: RowId) -> Result<Pinged> {
     let endpoint = find(&app.db, id).await?;
     let now = app.now();
     let body = body("webhook.ping", now, &json!({ "endpoint": { "id": id, "name": endpoint.name } }))?;
-    let outcome = match send(app, &endpoint, RowId(app.new_id(now)), body).await? {
+    let outcome = match send(app, &endpoint, RowId(app.new_id(now)), body).await {
         Ok(answer) => judge(&answer, now),
-        Err(error) => unanswered(error),
+        Err(error) => Outcome::Failed { status: None, error, wait: None },
     };
     Ok(match outcome {
         Outcome::Taken(status) => Pinged { taken: true, status: Some(status), error: None },
@@ -74,9 +78,9 @@ pub(super) async fn attempt(app: &App, endpoint: &Endpoint, delivery: &Delivery)
         data.insert("reason".into(), reason.as_str().into());
     }
     let body = body(&delivery.kind, delivery.happened_at, &Value::Object(data))?;
-    Ok(match send(app, endpoint, delivery.id, body).await? {
+    Ok(match send(app, endpoint, delivery.id, body).await {
         Ok(answer) => judge(&answer, app.now()),
-        Err(error) => unanswered(error),
+        Err(error) => Outcome::Failed { status: None, error, wait: None },
     })
 }
 
@@ -103,29 +107,28 @@ fn body(kind: &str, at: Timestamp, data: &Value) -> Result<Vec<u8>> {
     serde_json::to_vec(&body).map_err(Error::internal)
 }
 
+/// The answer; or why there is none, in words of ours.
 async fn send(
     app: &App,
     endpoint: &Endpoint,
     id: RowId,
     body: Vec<u8>,
-) -> Result<std::result::Result<Answer, CallError>> {
-    let Ok(url) = check_url(&endpoint.url) else { return Ok(Err(CallError::BadUrl)) };
+) -> std::result::Result<Answer, String> {
+    let url = check_url(&endpoint.url).map_err(|_| CallError::BadUrl.to_string())?;
     let now = app.now();
     let (id, seconds) = (id.to_string(), now.seconds());
     let secrets = &endpoint.secrets;
     let former = secrets.former.as_ref().filter(|_| secrets.former_until.is_some_and(|until| until > now));
     let mut signatures = Vec::new();
     for sealed in std::iter::once(&secrets.current).chain(former) {
-        signatures.push(open(app, endpoint.id, sealed)?.sign(&id, seconds, &body));
+        let secret = open(app, endpoint.id, sealed).map_err(|_| UNREADABLE.to_owned())?;
+        signatures.push(secret.sign(&id, seconds, &body));
     }
     let headers = [(ID, id), (TIMESTAMP, seconds.to_string()), (SIGNATURE, signatures.join(" "))];
     let patience = app.config.webhooks.timeout;
     // What an endpoint says beside its status interests nobody.
-    Ok(app.outgoing.post(Call { url: &url, headers: &headers, body, patience, longest: 0 }).await)
-}
-
-fn unanswered(error: CallError) -> Outcome {
-    Outcome::Failed { status: None, error: error.to_string(), wait: None }
+    let call = Call { url: &url, headers: &headers, body, patience, longest: 0 };
+    app.outgoing.post(call).await.map_err(|error| error.to_string())
 }
 
 fn judge(answer: &Answer, now: Timestamp) -> Outcome {

@@ -176,10 +176,12 @@ pub(super) async fn due(
     rows.into_iter().map(delivery).collect()
 }
 
-/// Whether the row is now this node's alone, until the claim runs out.
+/// Whether the row is now this node's alone, until the claim runs out. Asks whether the endpoint is enabled at this moment: what the
+/// worker knows of endpoints is older.
 pub(super) async fn claim(db: &mut impl Statements, row: &Delivery, until: Timestamp) -> Result<bool> {
-    let sql = "update webhook_deliveries set next_attempt_at = $1 where id = $2 and next_attempt_at = $3";
-    let params = [until.into(), row.id.into(), row.next_attempt_at.into()];
+    let sql = "update webhook_deliveries set next_attempt_at = $1 where id = $2 and next_attempt_at = $3
+         and endpoint_id in (select id from webhook_endpoints where id = $4 and disabled_at is null)";
+    let params = [until.into(), row.id.into(), row.next_attempt_at.into(), row.endpoint.into()];
     Ok(db.execute(sql, &params).await? == 1)
 }
 

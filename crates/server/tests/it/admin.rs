@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 mod audit;
 mod first;
 mod impersonation;
+mod invitations;
 mod keys;
 mod roles;
 mod statistics;

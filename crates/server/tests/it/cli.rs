@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// Every command that an operator may type.
-const COMMANDS: [&[&str]; 45] = [
+const COMMANDS: [&[&str]; 46] = [
     &[],
     &["serve"],
     &["migrate"],
@@ -46,6 +46,7 @@ const COMMANDS: [&[&str]; 45] = [
     &["service-key", "list"],
     &["service-key", "revoke"],
     &["webhook"],
+    &["audit", "sign-ends"],
     &["backup"],
     &["restore"],
     &["move-to-postgres"],

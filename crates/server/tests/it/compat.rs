@@ -1,6 +1,7 @@
 //! The route profiles: each replaced system's walk-through as its page shows it, and what its clients do.
 mod authify;
 mod authy;
+mod cookieless;
 mod habits;
 mod routes;
 mod settings;

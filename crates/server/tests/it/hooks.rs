@@ -310,3 +310,73 @@ fn settings_of_hooks_are_checked_and_production_has_to_choose() {
     config.hooks.before_login_on_failure = Some(OnFailure::Refuse);
     assert!(refused(&config).is_empty());
 }
+
+#[tokio::test]
+async fn a_refusal_stands_whatever_else_the_answer_has_and_a_list_is_no_word() {
+    let rule = |rule| move |config: &mut Config| config.hooks.before_login_on_failure = Some(rule);
+    let (server, receiver) = asking(allow(), rule(OnFailure::Allow)).await;
+    server.sign_up(ANN).await;
+    for body in [
+        json!({ "allow": false, "code": 403 }),
+        json!({ "allow": false, "message": { "en": "Not on Sundays." } }),
+        json!({ "allow": false, "message": ["no"], "code": null, "more": [1] }),
+    ] {
+        receiver.next(Reply::Body(body.to_string()));
+        let answer = log_in(&mut server.client()).await;
+        assert_eq!((answer.status, answer.code()), (403, "refused_by_hook"), "{body}: {}", answer.text);
+        assert_eq!(answer.json["detail"], "This is not allowed here. Ask the operator of the service.");
+        assert_eq!(answer.json["reason"], Value::Null);
+    }
+    receiver
+        .next(Reply::Body(json!({ "allow": false, "message": "Not on Sundays.", "code": 403 }).to_string()));
+    assert_eq!(log_in(&mut server.client()).await.json["detail"], "Not on Sundays.");
+    let marked = b"HTTP/1.1 200 X\r\ncontent-length: 42\r\n\r\n\xef\xbb\xbf{\"allow\":false,\"message\":\"Pas \xe0 No\xebl.\"}".to_vec();
+    receiver.next(Reply::Raw(marked));
+    assert_eq!(log_in(&mut server.client()).await.json["detail"], "Pas \u{fffd} No\u{fffd}l.");
+    let (server, receiver) = asking(allow(), rule(OnFailure::Refuse)).await;
+    server.sign_up(ANN).await;
+    for body in ["[true,null,null]", "[true]", "{\"allow\":1}", "{\"Allow\":true}", "true"] {
+        receiver.next(Reply::Body(body.into()));
+        assert_eq!(log_in(&mut server.client()).await.code(), "hook_failed", "{body}");
+        assert_eq!(log_in(&mut server.client()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn before_an_invitation_becomes_an_account_the_hook_is_asked_and_a_refusal_leaves_the_link_good() {
+    let receiver = Receiver::start(refuse()).await;
+    let server = TestApp::start_with(|config| {
+        config.hooks.before_register = Some(receiver.url());
+        config.hooks.secret = Some(Secret::new(SECRET));
+    })
+    .await;
+    crate::invitations::invited(&server, ANN).await;
+    assert!(receiver.got().is_empty(), "whoever invites is not asked about");
+    let token = server.mailed_token(ANN, "/invitation").await;
+    let body = |password: &str| json!({ "token": token, "password": password, "username": "anna" });
+    let mut ann = server.client().with_agent("Walnut/1.0");
+    assert_eq!(ann.post("/api/v1/invitations/accept", body("short")).await.status, 422);
+    assert!(receiver.got().is_empty(), "not before the rules");
+    let hashes = server.app.hashing.computed();
+    is_refused(&ann.post("/api/v1/invitations/accept", body(PASSWORD)).await);
+    let page = ann.post_form("/invitation", &[("token", &token), ("password", PASSWORD)]).await;
+    assert!(page.status == 403 && page.text.contains("Not on Sundays."), "{}", page.text);
+    assert_eq!(server.app.hashing.computed(), hashes, "nothing dear before the word");
+    assert!(hallpass::users::find_login(&server.app.db, ANN).await.unwrap().is_none());
+    let got = receiver.got();
+    assert!(got.len() == 2 && got.iter().all(|one| one.is_signed_by(SECRET) && !one.body.contains(PASSWORD)));
+    assert!(!got[0].body.contains(&token));
+    let json = got[0].json();
+    let invitation = hallpass::invitations::list(&server.app.db, None, 1).await.unwrap().remove(0);
+    assert_eq!(json["type"], "before_register");
+    let data = json!({
+        "email": ANN, "username": "anna", "name": "Ann", "invitation": { "id": invitation.id },
+        "client": { "ip": "127.0.0.1", "userAgent": "Walnut/1.0", "deviceName": null },
+    });
+    assert_eq!(json["data"], data);
+    receiver.behave(allow());
+    assert_eq!(ann.post("/api/v1/invitations/accept", body(PASSWORD)).await.status, 201);
+    // Who registers has none.
+    server.sign_up("bob@example.com").await;
+    assert_eq!(receiver.got().last().unwrap().json()["data"]["invitation"], Value::Null);
+}

@@ -3,6 +3,7 @@ mod converters;
 mod exporting;
 mod hostile;
 mod resuming;
+mod shapes;
 
 use crate::cli::process::{Place, Server};
 use crate::support::database::{self, Database, SECRET_KEY};

@@ -32,6 +32,7 @@ mod mail;
 mod mailed_codes;
 mod moving;
 mod nodes;
+mod nul;
 mod openapi;
 mod ops;
 mod passkeys;

@@ -2,6 +2,7 @@
 mod channels;
 mod commands;
 mod database;
+mod keys;
 mod redis;
 
 use crate::support::{Client, OTHER_PASSWORD, PASSWORD, TestApp, TestClock, TestNode, database as backend};

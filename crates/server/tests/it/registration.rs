@@ -30,9 +30,10 @@ fn is_closed(answer: &Answer) {
 async fn invite(app: &App, email: &str) -> hallpass::error::Result<String> {
     let client = Caller::local();
     let wish = Invite { email: Email::parse(email).unwrap(), name: None, roles: Vec::new(), life: None };
-    let made =
-        invitations::create(app, Actor { client: &client, by: hallpass::roles::Authority::Operator }, &wish)
-            .await?;
+    let actor = Actor { client: &client, by: hallpass::roles::Authority::Operator };
+    let mut tx = app.db.begin().await?;
+    let made = invitations::create(app, &mut tx, actor, &wish).await?;
+    hallpass::mail::commit(app, tx).await?;
     Ok(made.id.to_string())
 }
 

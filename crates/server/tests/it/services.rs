@@ -3,6 +3,8 @@ mod feed;
 mod follow;
 mod introspect;
 mod keys;
+mod permissions;
+mod skew;
 mod stand_in;
 
 use crate::support::{Client, TestApp};

@@ -3,7 +3,7 @@ mod documents;
 mod map;
 mod paths;
 mod rules;
-mod source;
+pub mod source;
 
 use map::Map;
 use rules::{

@@ -1,5 +1,6 @@
 //! Other systems are told what happens: what, how, how often, and what it costs when nobody listens.
 mod abuse;
+mod administration;
 mod cli;
 mod outgoing;
 mod retries;
@@ -7,7 +8,10 @@ mod retries;
 use crate::support::receiver::{Got, Receiver, Reply};
 use crate::support::{OTHER_PASSWORD, PASSWORD, TestApp};
 use hallpass::app::App;
+use hallpass::clock::Timestamp;
+use hallpass::error::Result;
 use hallpass::ids::RowId;
+use hallpass::roles::Authority;
 use hallpass::web::Client;
 use hallpass::webhooks::worker::run_once;
 use hallpass::webhooks::{self, Delivery, DeliveryView, NewEndpoint};
@@ -15,13 +19,54 @@ use serde_json::json;
 use std::time::Duration;
 
 const ANN: &str = "ann@example.com";
+const OPERATOR: Authority<'static> = Authority::Operator;
 
 /// An endpoint for these events; its id and secret.
 async fn endpoint(app: &App, url: &str, types: &[&str]) -> (RowId, String) {
     let types: Vec<String> = types.iter().map(ToString::to_string).collect();
     let new = NewEndpoint { name: "test", url, types: &types };
-    let (endpoint, secret) = webhooks::create(app, &Client::local(), &new).await.unwrap();
-    (endpoint.id, secret.to_string())
+    create(app, &new).await.unwrap()
+}
+
+async fn create(app: &App, new: &NewEndpoint<'_>) -> Result<(RowId, String)> {
+    let mut tx = app.db.begin().await?;
+    let (endpoint, secret) = webhooks::create(app, &mut tx, OPERATOR, &Client::local(), new).await?;
+    webhooks::commit(app, tx).await?;
+    Ok((endpoint.id, secret.to_string()))
+}
+
+async fn delete(app: &App, id: RowId) {
+    let mut tx = app.db.begin().await.unwrap();
+    webhooks::delete(app, &mut tx, OPERATOR, &Client::local(), id).await.unwrap();
+    webhooks::commit(app, tx).await.unwrap();
+}
+
+async fn set_disabled(app: &App, id: RowId, disabled: bool) {
+    let mut tx = app.db.begin().await.unwrap();
+    webhooks::set_disabled(app, &mut tx, OPERATOR, &Client::local(), id, disabled).await.unwrap();
+    webhooks::commit(app, tx).await.unwrap();
+}
+
+async fn rotate_secret(app: &App, id: RowId, overlap: Duration) -> String {
+    let mut tx = app.db.begin().await.unwrap();
+    let secret =
+        webhooks::rotate_secret(app, &mut tx, OPERATOR, &Client::local(), id, overlap).await.unwrap();
+    webhooks::commit(app, tx).await.unwrap();
+    secret.to_string()
+}
+
+async fn replay(app: &App, delivery: RowId) -> bool {
+    let mut tx = app.db.begin().await.unwrap();
+    let due = webhooks::replay(app, &mut tx, OPERATOR, &Client::local(), None, delivery).await.unwrap();
+    tx.commit().await.unwrap();
+    due
+}
+
+async fn replay_dead(app: &App, id: RowId, since: Timestamp) -> u64 {
+    let mut tx = app.db.begin().await.unwrap();
+    let many = webhooks::replay_dead(app, &mut tx, OPERATOR, &Client::local(), id, since).await.unwrap();
+    tx.commit().await.unwrap();
+    many
 }
 
 async fn deliveries(app: &App, endpoint: RowId) -> Vec<DeliveryView> {
@@ -140,6 +185,55 @@ async fn a_reused_refresh_token_is_told() {
 }
 
 #[tokio::test]
+async fn a_session_in_which_an_administrator_acts_is_told_from_its_beginning_to_its_end_with_who_it_is() {
+    let (server, receiver, _, _) = listened(Reply::Status(200)).await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    let boss_id = boss.get("/api/v1/me").await.json["user"]["id"].clone();
+    let mut ann = server.signed_in(ANN).await;
+    let ann_id = ann.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
+    run_once(&server.app).await.unwrap();
+    let before = receiver.got().len();
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let path = format!("/api/v1/admin/users/{ann_id}/impersonate");
+        let answer = boss.post(&path, json!({ "reason": "Ticket 4711" })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let mut acting = server.client();
+        acting.bearer = Some(answer.json["accessToken"].as_str().unwrap().to_owned());
+        begun.push(acting.get("/api/v1/me").await.json["session"]["id"].clone());
+    }
+    // One is ended by whom it is about, the other ends with the administrator's own.
+    let ended = ann.delete(&format!("/api/v1/sessions/{}", begun[0].as_str().unwrap())).await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    assert_eq!(boss.post_nothing("/api/v1/logout").await.status, 200);
+    run_once(&server.app).await.unwrap();
+    let got: Vec<_> = receiver.got()[before..].iter().map(Got::json).collect();
+    let of_ann = |kind: &str| {
+        let of_ann =
+            got.iter().filter(|one| one["type"] == kind && one["data"]["user"]["id"] == ann_id.as_str());
+        of_ann.map(|one| one["data"].clone()).collect::<Vec<_>>()
+    };
+    let created = of_ann("session.created");
+    assert_eq!(created.len(), 2, "{got:?}");
+    for (one, id) in created.iter().zip(&begun) {
+        assert_eq!(
+            (&one["session"]["impersonatedBy"], &one["session"]["acr"]),
+            (&boss_id, &json!("0")),
+            "{one}"
+        );
+        assert!(created.iter().any(|one| one["session"]["id"] == *id));
+    }
+    let ended = of_ann("session.ended");
+    for (id, reason) in begun.iter().zip(["ended_by_owner", "impersonator_ended"]) {
+        let one = ended.iter().find(|one| one["session"]["id"] == *id);
+        let one = one.unwrap_or_else(|| panic!("no end of {id} in {ended:?}"));
+        assert_eq!((&one["reason"], &one["session"]["impersonatedBy"]), (&json!(reason), &boss_id));
+    }
+    assert_eq!(ended.len(), 2);
+}
+
+#[tokio::test]
 async fn without_an_endpoint_a_sign_in_costs_no_statement_more() {
     let server = TestApp::start().await;
     server.sign_up(ANN).await;
@@ -155,7 +249,7 @@ async fn without_an_endpoint_a_sign_in_costs_no_statement_more() {
     // One that wants something else makes no difference either, one that wants this costs one statement for each row.
     let (other, _) = endpoint(&server.app, "https://example.com/hooks", &["user.deleted"]).await;
     assert_eq!(counted(&server).await, without);
-    webhooks::delete(&server.app, &Client::local(), other).await.unwrap();
+    delete(&server.app, other).await;
     endpoint(&server.app, "https://example.com/hooks", &["session.created"]).await;
     assert_eq!(counted(&server).await, (without.0 + 1, without.1));
 }
@@ -189,7 +283,7 @@ async fn a_deleted_account_leaves_nothing_personal_in_what_waits() {
 async fn while_a_secret_is_rotated_both_sign() {
     let (server, receiver, id, old) = listened(Reply::Status(200)).await;
     let day = Duration::from_secs(86_400);
-    let new = webhooks::rotate_secret(&server.app, &Client::local(), id, day).await.unwrap();
+    let new = rotate_secret(&server.app, id, day).await;
     server.sign_up(ANN).await;
     run_once(&server.app).await.unwrap();
     for one in receiver.got() {
@@ -202,7 +296,7 @@ async fn while_a_secret_is_rotated_both_sign() {
     for one in &receiver.got()[before..] {
         assert!(!one.is_signed_by(&old) && one.is_signed_by(&new), "{one:?}");
     }
-    let at_once = webhooks::rotate_secret(&server.app, &Client::local(), id, Duration::ZERO).await.unwrap();
+    let at_once = rotate_secret(&server.app, id, Duration::ZERO).await;
     let before = receiver.got().len();
     server.sign_in(ANN).await;
     run_once(&server.app).await.unwrap();
@@ -239,7 +333,7 @@ async fn endpoints_are_checked_and_few() {
     let create = async |url: &str, types: &[&str]| {
         let types: Vec<String> = types.iter().map(ToString::to_string).collect();
         let new = NewEndpoint { name: "x", url, types: &types };
-        webhooks::create(&server.app, &Client::local(), &new).await.map(drop)
+        create(&server.app, &new).await.map(drop)
     };
     let long = format!("https://example.com/{}", "x".repeat(1000));
     for url in

@@ -1,4 +1,4 @@
-//! The log as JSON Lines, page by page: what is in memory does not grow with it.
+//! The log as JSON Lines, step by step: neither what is in memory nor what a statement looks at grows with it.
 use crate::admin::Admin;
 use crate::admin::needs::AuditRead;
 use crate::app::App;
@@ -13,9 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Events read at a time.
-const PAGE: i64 = 1000;
-/// Pages that wait for a slow client.
+/// Steps whose lines wait for a slow client.
 const QUEUE: usize = 2;
 /// A client that takes nothing for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,42 +44,56 @@ pub(super) fn stream(
     let (sender, queue) = mpsc::channel(QUEUE);
     let app = app.clone();
     tokio::spawn(async move {
-        let mut last = after;
-        loop {
-            let page = page(&app, &admin, &filter, &mut last, settled).await;
-            let ended = page.as_ref().map_or(true, Option::is_none);
-            let sent = match page.transpose() {
-                None => return,
-                Some(Ok(bytes)) => Ok(bytes),
-                Some(Err(error)) => {
+        let mut next = Some(after);
+        while let Some(after) = next {
+            let step = step(&app, &admin, &filter, after, settled).await;
+            let lines = match step {
+                Ok((lines, last)) => {
+                    next = last.map(Some);
+                    Ok(lines)
+                }
+                Err(error) => {
+                    next = None;
                     tracing::warn!(%error, "an export of the audit log was broken off");
                     Err(std::io::Error::other("the export cannot go on"))
                 }
             };
-            let taken = tokio::time::timeout(PATIENCE, sender.send(sent)).await;
-            if ended || !matches!(taken, Ok(Ok(()))) {
+            if !hand_over(&sender, lines).await {
                 return;
             }
+            // An embedded database answers on this thread: others want it too.
+            tokio::task::yield_now().await;
         }
     });
     Body::new(Lines(queue))
 }
 
-/// The lines of the next page, as long as the administrator may read them; nothing at the end.
-async fn page(
+/// Whether the client is still there. It is asked also where there is nothing to send: else nobody would notice on a long way to
+/// something rare.
+async fn hand_over(
+    sender: &mpsc::Sender<Result<Bytes, std::io::Error>>,
+    lines: Result<Bytes, std::io::Error>,
+) -> bool {
+    if matches!(&lines, Ok(lines) if lines.is_empty()) {
+        return !sender.is_closed();
+    }
+    matches!(tokio::time::timeout(PATIENCE, sender.send(lines)).await, Ok(Ok(())))
+}
+
+/// The lines of the next step, as long as the administrator may read them, and from where to go on.
+async fn step(
     app: &App,
     admin: &Admin<AuditRead>,
     filter: &Filter,
-    last: &mut Option<RowId>,
+    after: Option<RowId>,
     settled: Timestamp,
-) -> Result<Option<Bytes>> {
+) -> Result<(Bytes, Option<RowId>)> {
     admin.reread(app, app.now()).await?;
-    let events = audit::list(&app.db, filter, *last, PAGE).await?;
+    let step = audit::walk(&app.db, filter, after, Some(settled)).await?;
     let mut lines = Vec::new();
-    for event in events.iter().take_while(|event| !event.id.made_after(settled)) {
-        serde_json::to_writer(&mut lines, &AuditEvent::from(event)).map_err(Error::internal)?;
+    for event in &step.events {
+        serde_json::to_writer(&mut lines, &AuditEvent::new(event, &app.places)).map_err(Error::internal)?;
         lines.push(b'\n');
-        *last = Some(event.id);
     }
-    Ok((!lines.is_empty()).then(|| lines.into()))
+    Ok((lines.into(), step.next))
 }

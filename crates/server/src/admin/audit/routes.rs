@@ -43,9 +43,9 @@ async fn list_audit(
     query: Query,
 ) -> Result<Json<AuditPage>> {
     let (filter, before) = (filter(&query)?, query::row(&query, "before")?);
-    let limit = query::limit(&query, 50, 200)?;
+    let limit = usize::from(query::limit(&query, 50, 200)?);
     let found = page(&app, &admin, &client, &filter, before, limit).await?;
-    let events = found.events.iter().map(AuditEvent::from).collect();
+    let events = found.events.iter().map(|event| AuditEvent::new(event, &app.places)).collect();
     Ok(Json(AuditPage { events, next: found.next.map(|id| id.to_string()) }))
 }
 

@@ -10,7 +10,6 @@ use crate::ids::UserId;
 use crate::login;
 use crate::mail::{self, Message};
 use crate::names::Email;
-use crate::roles;
 use crate::users::{self, Profile, User};
 use serde_json::json;
 
@@ -24,7 +23,7 @@ pub(in crate::admin) struct Change {
 }
 
 /// Changes name, username or address. The owner is told at the address that was proven so far, since the last two sign in; links and codes
-/// that went there open nothing any more.
+/// that went there open nothing any more. The present address in other letters stays as proven as it was.
 ///
 /// # Errors
 /// [`Code::NotFound`], [`Code::Outdated`], [`Code::EmailTaken`], [`Code::UsernameTaken`], [`Code::Forbidden`],
@@ -34,15 +33,25 @@ pub(in crate::admin) async fn change(
     by: &Actor<'_>,
     id: UserId,
     change: &Change,
-    read: Read,
+    read: &Read,
 ) -> Result<User> {
     let mut deed = by.begin(app, id).await?;
     deed.expect(read)?;
     let former = deed.user.clone();
     users::change_profile(app, &mut deed.tx, &former, &change.profile, deed.now).await?;
-    let moved = change.email.as_ref().filter(|(email, _)| email.typed != former.email);
+    let same = |email: &Email| email.normalised == former.email_normalised;
+    let answered_for = change.email.as_ref().filter(|(email, verified)| same(email) && *verified);
+    let respelt = change.email.as_ref().filter(|(email, _)| same(email) && email.typed != former.email);
+    if let Some((email, _)) = respelt {
+        users::set_email(app, &mut deed.tx, id, email, former.email_verified_at, deed.now).await?;
+    }
+    let proven = answered_for.is_some() && former.email_verified_at.is_none();
+    if proven {
+        users::verify_email(app, &mut deed.tx, id, deed.now).await?;
+    }
+    let moved = change.email.as_ref().filter(|(email, _)| !same(email));
     if let Some((email, verified)) = moved {
-        if !users::set_email(app, &mut deed.tx, id, email, *verified, deed.now).await? {
+        if !users::set_email(app, &mut deed.tx, id, email, verified.then_some(deed.now), deed.now).await? {
             return Err(Error::new(Code::EmailTaken));
         }
         codes::kill_all(&mut deed.tx, id).await?;
@@ -51,6 +60,9 @@ pub(in crate::admin) async fn change(
         login::forget_attempts(&mut deed.tx, id).await?;
         // What somebody began to register under this address must not touch the account.
         login::forget_address(&mut deed.tx, &email.normalised).await?;
+    }
+    if proven || moved.is_some() {
+        deed.by.vouch(&mut deed.tx, id).await?;
     }
     let user = deed.reload().await?;
     let Deed { mut tx, by, now, .. } = deed;
@@ -62,6 +74,10 @@ pub(in crate::admin) async fn change(
     }
     let event = Event::new(Kind::ProfileChanged, by.client).user(id);
     audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
+    if proven {
+        let event = Event::new(Kind::EmailVerified, by.client).user(id);
+        audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
+    }
     if let Some((_, verified)) = moved {
         let event = Event::new(Kind::EmailChanged, by.client).user(id).identifier(&former.email_normalised);
         audit::record(app, &mut tx, event.detail(json!({ "by": by.name(), "verified": verified })), now);
@@ -78,7 +94,7 @@ fn notices(by: &Actor<'_>, former: &User, user: &User, at: String) -> Vec<Messag
         let username = user.username.clone();
         notices.push(Message::UsernameChanged { username, at: at.clone(), ip: by.place(), device: device() });
     }
-    if former.email != user.email {
+    if former.email_normalised != user.email_normalised {
         notices.push(Message::EmailChanged { new_email: user.email.clone(), at, device: device() });
     }
     notices
@@ -94,59 +110,9 @@ pub async fn verify_email(app: &App, by: &Actor<'_>, id: UserId) -> Result<bool>
         return Ok(false);
     }
     users::verify_email(app, &mut tx, id, now).await?;
+    by.vouch(&mut tx, id).await?;
     let event = Event::new(Kind::EmailVerified, by.client).user(id);
     audit::record(app, &mut tx, event.detail(json!({ "by": by.name() })), now);
     tx.commit().await?;
     Ok(true)
-}
-
-/// Gives roles to a user and takes some; returns the account afterwards and whether that changed something.
-///
-/// # Errors
-/// [`Code::NotFound`] when the account went away meanwhile, [`Code::ValidationFailed`], [`Code::LastAdministrator`].
-pub async fn change_roles(
-    app: &App,
-    by: &Actor<'_>,
-    id: UserId,
-    add: &[String],
-    remove: &[String],
-) -> Result<(User, bool)> {
-    let deed = by.begin_with_own(app, id).await?;
-    let kept = deed.user.roles.iter().filter(|role| !remove.contains(role));
-    let wanted: Vec<String> = kept.chain(add).cloned().collect();
-    put_roles(app, deed, &wanted).await
-}
-
-/// Gives a user these roles and no others; returns the account afterwards and whether that changed something.
-///
-/// # Errors
-/// As [`change_roles`], [`Code::Outdated`], and [`Code::Forbidden`] for a role that holds what the administrator does not.
-pub(in crate::admin) async fn set_roles(
-    app: &App,
-    by: &Actor<'_>,
-    id: UserId,
-    wanted: &[String],
-    read: Read,
-) -> Result<(User, bool)> {
-    let deed = by.begin_with_own(app, id).await?;
-    deed.expect(read)?;
-    put_roles(app, deed, wanted).await
-}
-
-async fn put_roles(app: &App, mut deed: Deed<'_>, wanted: &[String]) -> Result<(User, bool)> {
-    let names = roles::check_given(&mut deed.tx, deed.by.authority(), wanted).await?;
-    let changed = users::set_roles(app, &mut deed.tx, &deed.user, &names, deed.now).await?;
-    let user = deed.reload().await?;
-    let Deed { mut tx, by, user: former, now } = deed;
-    // A link that somebody with fewer rights made or saw must not open an account that has more since.
-    if by.is_administrator() && names.iter().any(|name| !former.roles.contains(name)) {
-        codes::kill_all(&mut tx, user.id).await?;
-    }
-    if changed {
-        let event = Event::new(Kind::UserRolesChanged, by.client).user(user.id);
-        let detail = json!({ "by": by.name(), "roles": names, "former": former.roles });
-        audit::record(app, &mut tx, event.detail(detail), now);
-    }
-    tx.commit().await?;
-    Ok((user, changed))
 }

@@ -6,6 +6,7 @@ use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
 use crate::codes::{self, Issue, Purpose};
 use crate::db::Tx;
+use crate::devices;
 use crate::error::Result;
 use crate::factors;
 use crate::hashing::Password;
@@ -94,6 +95,37 @@ pub async fn set_password(app: &App, by: &Actor<'_>, id: UserId, new: NewPasswor
     mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
     mail::commit(app, tx).await?;
     Ok(reset)
+}
+
+/// Takes away everything that proves identity in an account: from now on only its mailbox opens it, or the link that is returned to an operator.
+pub(super) async fn begin_anew(app: &App, deed: &mut Deed<'_>) -> Result<Option<Link>> {
+    let Deed { tx, by, user, now } = deed;
+    let now = *now;
+    users::clear_password(tx, user.id, now).await?;
+    factors::remove_all(app, tx, user.id, now).await?;
+    passkeys::remove_all(app, tx, user.id, now).await?;
+    devices::forget_all(tx, user.id, None).await?;
+    let ended = sessions::revoke_all(app, tx, user.id, None, "roles_beyond_vouchers", now).await?;
+    codes::kill_all(tx, user.id).await?;
+    codes::kill_returns(tx, user.id).await?;
+    login::forget_attempts(tx, user.id).await?;
+    users::forget_vouchers(tx, user.id).await?;
+    let mut made = None;
+    if user.disabled_at.is_none() {
+        let operator = !by.is_administrator();
+        let ttl = if operator { app.config.codes.verify_link_ttl } else { app.config.codes.reset_ttl };
+        let link = link(app, tx, user.id, ttl, now).await?;
+        if operator {
+            made = Some(link);
+        } else {
+            let message = Message::PasswordReset { link: link.url, minutes: ttl.as_secs() / 60 };
+            mail::enqueue(app, tx, &user.email, &message, now).await?;
+        }
+    }
+    let event = Event::new(Kind::FactorsReset, by.client).user(user.id);
+    let detail = json!({ "by": by.name(), "sessions": ended, "reason": "roles_beyond_vouchers" });
+    audit::record(app, tx, event.detail(detail), now);
+    Ok(made)
 }
 
 pub(super) async fn link(

@@ -64,6 +64,7 @@ pub async fn create(app: &App, by: &Actor<'_>, new: &NewAccount) -> Result<(User
     if user.username.is_none() && new.username.is_some() {
         return Err(Error::new(Code::UsernameTaken).with_detail("this username belongs to somebody else"));
     }
+    by.vouch(&mut tx, user.id).await?;
     // What somebody began to register under this address must not touch the account.
     login::forget_address(&mut tx, &user.email_normalised).await?;
     let event = Event::new(Kind::UserCreated, by.client).user(user.id);

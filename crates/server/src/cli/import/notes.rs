@@ -1,21 +1,68 @@
 //! What is written down of an import beside the database: the report, the list of ids, and the sums.
 use super::{Failure, each_minute};
+use crate::clock::Timestamp;
 use crate::import::{Entry, Fate, Problem, Progress, Reason};
 use crate::names::Email;
 use hallpass_crypto::digest::sha256;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+/// Longest file that an import leaves whose first part is not stored, in bytes.
+const MAX_LEFT: u64 = 64 << 20;
+/// How much the clock of files may be behind, at most.
+const SLOW_CLOCK: Duration = Duration::from_secs(1);
 /// Refusals that are shown without a report.
 const SHOWN: usize = 10;
+
+/// What an interrupted import may have left.
+#[derive(Clone, Copy)]
+pub(super) enum Left {
+    /// Nothing: the files are made.
+    Nothing,
+    /// Files with what is stored, and behind it notes of a part that is not; of nothing that is older than the import, if one
+    /// is known.
+    Since(Option<Timestamp>),
+}
+
+/// What a line of a file looks like.
+struct Shape {
+    members: &'static [&'static str],
+    beginning: &'static [u8],
+}
+
+const REPORT: Shape = Shape { members: &["line", "message", "outcome", "reason"], beginning: b"{\"line\":" };
+const IDS: Shape = Shape { members: &["id", "sourceId"], beginning: b"{\"id\":\"" };
+
+impl Shape {
+    /// Whether there is nothing in a file but lines of this shape, the last one perhaps cut off.
+    fn is_all(&self, file: &File) -> io::Result<bool> {
+        let mut input = BufReader::new(file).take(MAX_LEFT);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if input.read_until(b'\n', &mut line)? == 0 {
+                return Ok(input.limit() > 0);
+            }
+            let fits = if line.ends_with(b"\n") {
+                let members = serde_json::from_slice::<Map<String, Value>>(&line).unwrap_or_default();
+                members.keys().eq(self.members)
+            } else {
+                line.starts_with(self.beginning) || self.beginning.starts_with(&line)
+            };
+            if !fits {
+                return Ok(false);
+            }
+        }
+    }
+}
 
 /// A file of JSON lines that an interrupted import goes on with.
 struct Lines {
@@ -28,7 +75,7 @@ struct Lines {
 
 impl Lines {
     /// Makes the file, or goes on after what belongs to the parts that are stored.
-    fn open(path: &Path, kept: i64, resume: bool) -> Result<Self, Failure> {
+    fn open(path: &Path, shape: &Shape, kept: i64, left: Left) -> Result<Self, Failure> {
         let shown = path.display();
         let problem = |error: io::Error| {
             if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
@@ -51,20 +98,29 @@ impl Lines {
         let mut options = OpenOptions::new();
         // A link could lead to a file of somebody else, and a pipe could wait for ever.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        options.write(true).mode(0o600).custom_flags(flags);
+        options.read(true).write(true).mode(0o600).custom_flags(flags);
         let made = if kept == 0 { options.clone().create_new(true).open(path) } else { options.open(path) };
-        let file = match made {
-            // An interrupted import that had nothing to tell has left an empty file.
-            Err(error) if resume && error.kind() == ErrorKind::AlreadyExists => {
+        let file = match (made, left) {
+            // What an import leaves of which nothing, or nothing yet, is stored.
+            (Err(error), Left::Since(_)) if error.kind() == ErrorKind::AlreadyExists => {
                 options.open(path).map_err(problem)?
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(taken()),
-            Err(error) if kept > 0 && error.kind() == ErrorKind::NotFound => return Err(other()),
-            made => made.map_err(problem)?,
+            (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => return Err(taken()),
+            (Err(error), _) if kept > 0 && error.kind() == ErrorKind::NotFound => return Err(other()),
+            (made, _) => made.map_err(problem)?,
         };
         let about = file.metadata().map_err(problem)?;
-        if !about.is_file() || (kept == 0 && about.len() > 0) {
+        if !about.is_file() {
             return Err(taken());
+        }
+        if kept == 0 && about.len() > 0 {
+            // Notes of another import are not to be lost: they are older than this one.
+            let Left::Since(Some(begun)) = left else { return Err(taken()) };
+            let begun = UNIX_EPOCH + Duration::from_micros(begun.micros().unsigned_abs());
+            let late = about.modified().map_err(problem)? + SLOW_CLOCK >= begun;
+            if !late || !shape.is_all(&file).map_err(problem)? {
+                return Err(taken());
+            }
         }
         if about.len() < kept {
             return Err(other());
@@ -92,16 +148,18 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Makes the files; with `resume` goes on with those that an interrupted import has left.
+    /// Makes the files, or goes on with those that an interrupted import has left.
     pub(super) fn open(
         [report, ids]: [Option<&Path>; 2],
         from: &Progress,
-        resume: bool,
+        left: Left,
     ) -> Result<Self, Failure> {
-        let lines = |path: Option<&Path>, kept| path.map(|path| Lines::open(path, kept, resume)).transpose();
+        let lines = |path: Option<&Path>, shape: &Shape, kept| {
+            path.map(|path| Lines::open(path, shape, kept, left)).transpose()
+        };
         Ok(Self {
-            report: lines(report, from.report_bytes)?,
-            ids: lines(ids, from.ids_bytes)?,
+            report: lines(report, &REPORT, from.report_bytes)?,
+            ids: lines(ids, &IDS, from.ids_bytes)?,
             before: (from.report_bytes, from.ids_bytes),
         })
     }
@@ -217,7 +275,9 @@ impl Seen {
     }
 
     pub(super) fn json(&self, rehearsal: bool, took: Duration) -> Value {
-        let Progress { records, imported, rejected, .. } = self.progress;
+        let Progress { imported, rejected, .. } = self.progress;
+        // Not the first line of an export, which is no record.
+        let records = imported + rejected;
         let state = if rehearsal { "rehearsed" } else { "imported" };
         json!({
             "state": state, "records": records, "imported": imported, "refused": rejected,
@@ -239,6 +299,11 @@ impl Seen {
         )];
         if self.incomplete > 0 {
             lines.push(format!("{} of them without something that was given up.", self.incomplete));
+        }
+        if imported == 0 && rejected > 0 && !rehearsal {
+            lines.push(
+                "No account was made, so that the same file may be imported with other options.".into(),
+            );
         }
         for (line, problem) in &self.first {
             lines.push(format!("line {line}: {}", problem.message));

@@ -94,7 +94,8 @@ pub(super) fn read_small(path: &Path) -> Result<Zeroizing<String>, Failure> {
 /// The first line of a file.
 pub(in super::super) fn passphrase(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let text = read_small(path)?;
-    let line = text.lines().next().unwrap_or_default();
+    // Editors of some systems begin every file with a mark.
+    let line = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(Failure(format!("{} has no passphrase in its first line", path.display())));
     }

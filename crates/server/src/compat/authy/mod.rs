@@ -18,6 +18,7 @@ use crate::sessions::{
     self, Current, Delivery, Reader, Session, SessionView, TokenBody, clear_cookies, csrf_cookie, deliver,
     without_cookies,
 };
+use crate::templates::lasting;
 use crate::users::User;
 use crate::web::client::KnownDevice;
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin, Routes, handlers};
@@ -187,13 +188,6 @@ async fn authy_register(
     })
 }
 
-/// For people.
-fn lasting(seconds: u64) -> String {
-    let (number, unit) =
-        if seconds < 2 * 3600 { (seconds.div_ceil(60), "minute") } else { (seconds / 3600, "hour") };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
 /// The first step of a sign-in: the password. A code is mailed.
 #[utoipa::path(post, path = "/api/v1/login", tag = "accounts", params(KnownDevice), request_body = LoginRequest, responses(
     (status = 200, description = "What is missing; with login.email_otp = \"off\" the session", body = AuthyWanted),
@@ -300,7 +294,7 @@ async fn authy_refresh(
     headers: HeaderMap,
     MaybeBody(Presented(token)): MaybeBody<Presented>,
 ) -> Response {
-    match sessions::refresh(&app, &client, &headers, token.as_deref()).await {
+    match sessions::refresh(&app, &client, &headers, token.as_deref(), None).await {
         Ok((cookies, tokens)) => {
             (cookies, Json(AuthyRefreshed { message: "Token refreshed", tokens })).into_response()
         }

@@ -14,6 +14,21 @@ fn begin(patience: Duration) -> String {
     )
 }
 
+/// Longest payload of one notification, in bytes: the server refuses 8000 and more.
+const PAYLOAD: usize = 7000;
+
+/// Notices in parts that a notification can carry, cut at commas.
+fn pieces(notices: &str) -> impl Iterator<Item = &str> {
+    let mut rest = notices;
+    std::iter::from_fn(move || {
+        let most =
+            rest.as_bytes().get(..PAYLOAD).and_then(|most| most.iter().rposition(|byte| *byte == b','));
+        let (piece, left) = most.and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+        rest = left.trim_start_matches(',');
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// A pooled connection.
 pub(super) struct Connection {
     pub(super) client: Object,
@@ -53,12 +68,15 @@ impl Connection {
         self.client.batch_execute(sql).await.map_err(|error| failed(&error))
     }
 
+    /// One message, so one round trip, in which nothing comes behind the commit; should a part fail, all that follows is left out.
+    /// Notices are letters, digits, dashes and commas.
     async fn announce_and_commit(&self, notices: &str) -> Result<()> {
-        let params = [listen::CHANNEL.into(), notices.into()];
-        let announcing = self.query("select pg_notify($1, $2)::text", &params);
-        // One round trip for both. Should the first fail, the second undoes everything.
-        let (announced, committed) = tokio::join!(biased; announcing, self.batch("commit"));
-        announced.and(committed)
+        let mut message = String::with_capacity(notices.len() + 64);
+        for piece in pieces(notices) {
+            message.extend(["notify ", listen::CHANNEL, ", '", piece, "'; "]);
+        }
+        message.push_str("commit");
+        self.batch(&message).await
     }
 
     /// Passes a result on. A connection on which nothing came back in time may never answer again, as after a server that

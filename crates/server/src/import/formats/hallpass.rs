@@ -1,14 +1,15 @@
 //! The format of this program (`docs/importing.md` has it member by member).
-use super::super::draft::{Given, GivenPassword};
 use super::super::fields::Fields;
+use super::super::given::{Given, GivenPassword, GivenTotp};
 use super::super::problem::{Problem, Reason};
-use super::{Result, base32};
+use super::Result;
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hallpass_crypto::password::PasswordError;
 use hallpass_crypto::password::legacy::{Digest, Fast, FastHash, Legacy};
 use serde_json::Value;
 
 pub(super) fn read(fields: &mut Fields) -> Result<Given> {
+    let disabled = fields.flag("disabled")?;
     let mut given = Given {
         source_id: fields.text("externalId")?,
         id: fields.text("id")?,
@@ -16,25 +17,27 @@ pub(super) fn read(fields: &mut Fields) -> Result<Given> {
         email: fields.text("email")?,
         email_verified: fields.flag("emailVerified")?,
         email_verified_at: fields.instant("emailVerifiedAt")?,
-        username: fields.text("username")?,
-        name: fields.text("name")?,
+        username: fields.text("username")?.map(Ok),
+        name: fields.text("name")?.map(Ok),
         password: password(fields)?,
         password_changed_at: fields.instant("passwordChangedAt")?,
-        roles: fields.texts("roles")?,
-        disabled: fields.flag("disabled")?.unwrap_or(false),
+        roles: fields.texts("roles")?.into_iter().map(Ok).collect(),
+        disabled: disabled.unwrap_or(false),
         disabled_at: fields.instant("disabledAt")?,
         created_at: fields.instant("createdAt")?,
         last_login_at: fields.instant("lastLoginAt")?,
         ..Given::default()
     };
+    if disabled == Some(false) && given.disabled_at.is_some() {
+        return Err(Problem::new(Reason::BadField, "the account is said to be closed, and not to be"));
+    }
     if let Some(mut totp) = fields.object("totp")? {
         let bad = || Problem::new(Reason::BadField, "totp must have a secret");
-        let mut read = base32(&totp.text("secret")?.ok_or_else(bad)?)?;
-        read.created_at = totp.instant("createdAt")?;
-        read.last_step = totp.number("lastStep")?;
-        read.last_used_at = totp.instant("lastUsedAt")?;
+        given.take_app(Some(&totp.text("secret")?.ok_or_else(bad)?));
+        let (created_at, last_used_at) = (totp.instant("createdAt")?, totp.instant("lastUsedAt")?);
+        let last_step = totp.number("lastStep")?;
         totp.nothing_left()?;
-        given.totp = Some(read);
+        given.totp = given.totp.map(|app| GivenTotp { created_at, last_step, last_used_at, ..app });
     }
     for code in fields.texts("recoveryCodes")? {
         let hash = BASE64.decode(code.as_bytes()).ok().and_then(|hash| hash.try_into().ok());

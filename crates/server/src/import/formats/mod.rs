@@ -6,12 +6,11 @@ mod keycloak;
 mod mongo;
 mod supabase;
 
-use super::draft::{Given, GivenTotp};
 use super::fields::Fields;
-use super::problem::{Problem, Reason};
+use super::given::Given;
+use super::problem::Problem;
 use super::records::Layout;
 use crate::clock::Timestamp;
-use data_encoding::BASE32_NOPAD;
 pub use firebase::read_parameters;
 use hallpass_crypto::password::legacy::Firebase;
 
@@ -70,13 +69,4 @@ impl Format {
             Self::Firebase => firebase::read(fields, firebase),
         }
     }
-}
-
-/// An authenticator secret in Base32, in either case, with or without padding and spaces.
-fn base32(text: &str) -> Result<GivenTotp> {
-    let plain: String = text.chars().filter(|c| !c.is_whitespace() && *c != '=').collect();
-    let secret = BASE32_NOPAD.decode(plain.to_ascii_uppercase().as_bytes());
-    let secret = secret
-        .map_err(|_| Problem::new(Reason::FactorNotCarried, "the authenticator secret is no Base32 text"))?;
-    Ok(GivenTotp { secret, created_at: None, last_step: None, last_used_at: None })
 }

@@ -1,8 +1,8 @@
 //! Rows of `auth.users` of Supabase, as `row_to_json` writes them, with the verified rows of `auth.mfa_factors` as `factors`.
-use super::super::draft::{Given, GivenPassword};
 use super::super::fields::Fields;
+use super::super::given::{Given, GivenPassword};
 use super::super::problem::{Problem, Reason};
-use super::{Result, base32};
+use super::Result;
 use crate::clock::Timestamp;
 
 pub(super) fn read(fields: &mut Fields, now: Timestamp) -> Result<Given> {
@@ -10,13 +10,11 @@ pub(super) fn read(fields: &mut Fields, now: Timestamp) -> Result<Given> {
         return Err(Problem::new(Reason::Deleted, "the account was deleted in the source"));
     }
     let id = fields.text("id")?;
-    let name = match fields.object("raw_user_meta_data")? {
-        Some(mut more) => match more.text("full_name")? {
-            Some(name) => Some(name),
-            None => more.text("name")?,
-        },
-        None => None,
-    };
+    let more = fields.object("raw_user_meta_data")?;
+    let name = more.and_then(|mut more| {
+        let name = |name| more.part(name, Reason::InvalidName);
+        ["full_name", "name"].into_iter().find_map(name)
+    });
     let confirmed = fields.instant("email_confirmed_at")?;
     let mut given = Given {
         source_id: id.clone(),
@@ -32,16 +30,18 @@ pub(super) fn read(fields: &mut Fields, now: Timestamp) -> Result<Given> {
         last_login_at: fields.instant("last_sign_in_at")?,
         ..Given::default()
     };
+    if !fields.has("factors") {
+        // The table of users does not tell: whoever forgets the other one would open accounts with less than they had.
+        given.lost_factor = Some("unknown, since the row has no member factors (docs/importing.md)");
+    }
     for mut factor in fields.objects("factors")? {
         if factor.text("status")?.is_some_and(|status| status != "verified") {
             continue;
         }
-        match (factor.text("factor_type")?.as_deref(), factor.text("secret")?) {
-            (Some("totp"), Some(secret)) if given.totp.is_none() => given.totp = Some(base32(&secret)?),
-            (Some("totp"), _) => {
-                given.lost_factor = Some("a second authenticator app, or one without its secret");
-            }
-            (Some("phone"), _) => given.lost_factor = Some("a telephone"),
+        match factor.text("factor_type")?.as_deref() {
+            Some("totp") => given.take_app(factor.text("secret")?.as_deref()),
+            Some("phone") => given.lost_factor = Some("a telephone"),
+            Some("webauthn") => given.lost_factor = Some("a security key"),
             _ => given.lost_factor = Some("a kind that is not known"),
         }
     }

@@ -10,8 +10,9 @@ use crate::clock::Timestamp;
 use crate::db::{Statements, Tx};
 use crate::error::{Code, Error, Result};
 use crate::ids::{RowId, UserId};
+use crate::names::Email;
 use crate::sessions::Delivery;
-use crate::users::User;
+use crate::users::{self, User};
 use crate::web::Client;
 use hallpass_crypto::code;
 use hallpass_crypto::rotation::Origin;
@@ -141,6 +142,23 @@ pub(super) async fn find(
     let here = client.origin();
     let same = here.network == attempt.origin.network || here.agent == attempt.origin.agent;
     if same && attempt.failed_tries < i64::from(TRIES) { Ok(attempt) } else { Err(invalid()) }
+}
+
+/// The latest open attempt that this very client, by network and program, has begun with the password of an address.
+///
+/// # Errors
+/// [`Code::InvalidAttempt`], whether the address has an account or not.
+pub(super) async fn find_latest(
+    app: &Inner,
+    client: &Client,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Attempt> {
+    let user = users::find_by_email(&app.db, email).await?;
+    // An unknown address costs the same.
+    let user = user.map_or_else(|| UserId(app.new_id(now)), |user| user.id);
+    let found = store::latest(&mut &app.db, user, &client.origin(), TRIES, now).await?;
+    found.ok_or_else(|| Error::new(Code::InvalidAttempt))
 }
 
 /// The open attempt whose mailed link this is the token of.

@@ -83,6 +83,24 @@ pub(super) async fn by_link(
     db.query_opt(sql, &[link_hash.into(), now.into()]).await?.map(attempt).transpose()
 }
 
+/// The latest of a user that a client has begun with the password.
+pub(super) async fn latest(
+    db: &mut impl Statements,
+    user: UserId,
+    origin: &Origin,
+    most: u32,
+    now: Timestamp,
+) -> Result<Option<Attempt>> {
+    let sql =
+        "select id, user_id, identifier_hash, credential, amr, needs, code_mac, code_expires_at, sends, failed_tries,
+         network, agent, delivery, device_name, failures
+         from sign_in_attempts where user_id = $1 and network = $2 and agent = $3 and failed_tries < $4 and expires_at > $5
+         and credential is not null order by id desc limit 1";
+    let most = i64::from(most);
+    let params = [user.into(), (&origin.network).into(), (&origin.agent).into(), most.into(), now.into()];
+    db.query_opt(sql, &params).await?.map(attempt).transpose()
+}
+
 /// Counts a try, unless the attempt is over.
 pub(super) async fn count_try(
     db: &mut impl Statements,

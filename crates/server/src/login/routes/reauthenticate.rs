@@ -77,7 +77,7 @@ async fn prove_again(
         (_, _, None) => Fresh::Typed(request.otp.unwrap_or_default(), request.method),
     };
     let session = reauthenticate(&app, &current, &client, fresh).await?;
-    let (cookies, token) = fresh_token(&app, &session, &current)?;
+    let (cookies, token) = fresh_token(&app, &session).await?;
     Ok((cookies, Json(Reauthenticated { message: "Identity confirmed.", token })))
 }
 

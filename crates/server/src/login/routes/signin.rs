@@ -9,7 +9,7 @@ use crate::login::passkey::Answered;
 use crate::login::password::{SignIn, sign_in};
 use crate::login::passwordless::{self, ByMail};
 use crate::login::resend;
-use crate::login::second::{self, Finish, Given, Method};
+use crate::login::second::{self, Finish, Given, Method, Which};
 use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
 use crate::users::UserView;
@@ -277,7 +277,12 @@ impl FinishRequest {
     /// [`Code::InvalidAttempt`].
     pub fn into_wish(self, app: &App, headers: &HeaderMap) -> Result<Finish> {
         let Self { otp, passkey, ceremony, attempt, email, method, remember_device } = self;
-        let attempt = named(app, headers, attempt)?;
+        let attempt = match (named(app, headers, attempt), &email) {
+            (Err(error), Some(email)) if error.code == Code::InvalidAttempt && app.config.compat.authy => {
+                Which::Latest(email.clone())
+            }
+            (token, _) => Which::Token(token?),
+        };
         let given = match (passkey, ceremony) {
             (Some(credential), Some(ceremony)) => Given::Passkey(Answered { ceremony, credential }),
             _ => Given::Typed(otp.unwrap_or_default(), method),

@@ -160,3 +160,30 @@ async fn settings_are_shown_without_secrets() {
         assert!(!answer.text.contains(database.expose()), "it may hold a password");
     }
 }
+
+#[tokio::test]
+async fn settings_show_no_secrets_in_addresses() {
+    let server = TestApp::start().await;
+    let bearer = boss(&server).await.bearer;
+    // The hooks answer nobody, so nobody could sign in afterwards.
+    let server = server.restart_with(|config| {
+        config.hooks.secret = Some(hallpass::config::Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"));
+        config.hooks.before_register =
+            Some("https://hooks.example.com/register?key=geheim&v=2&geheim".into());
+        config.hooks.before_login = Some("https://hooks.example.com/login".into());
+        config.forward_auth.sign_in_url = Some("https://ann:geheim@app.example.com/sign-in?x=geheim".into());
+        config.login.after_link_url = Some("https://geheim@app.example.com/?a".into());
+    });
+    let server = server.await;
+    let mut boss = server.client();
+    boss.bearer = bearer;
+    let answer = boss.get("/api/v1/admin/settings").await;
+    assert!(!answer.text.contains("geheim"), "{}", answer.text);
+    let settings = &answer.json["settings"];
+    let shown = "https://hooks.example.com/register?key=(hidden)&v=(hidden)&(hidden)";
+    assert_eq!(settings["hooks"]["before_register"], shown);
+    assert_eq!(settings["hooks"]["before_login"], "https://hooks.example.com/login");
+    assert_eq!(settings["forward_auth"]["sign_in_url"], "https://app.example.com/sign-in?x=(hidden)");
+    assert_eq!(settings["login"]["after_link_url"], "https://app.example.com/?(hidden)");
+    assert_eq!(settings["server"]["public_url"], server.app.public_url.as_str());
+}

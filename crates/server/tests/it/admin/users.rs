@@ -1,4 +1,6 @@
 //! People's accounts, in the hands of administrators.
+mod held;
+mod promoted;
 mod refused;
 mod search;
 
@@ -128,6 +130,34 @@ async fn another_address_is_told_to_the_former_one_and_voids_what_was_mailed_the
     assert_eq!(found.json["users"][0]["email"], "newer@example.com");
     let gone = boss.clone().get("/api/v1/admin/users?q=ann@").await;
     assert_eq!(gone.json["users"], json!([]));
+}
+
+#[tokio::test]
+async fn the_present_address_can_be_answered_for_and_spelt_otherwise_without_losing_its_proof() {
+    let server = TestApp::start().await;
+    let mut boss = boss(&server).await;
+    let body = json!({ "email": ANN, "password": PASSWORD });
+    assert_eq!(boss.post("/api/v1/admin/users", body).await.json["user"]["emailVerified"], false);
+    let path = of(&server, ANN).await;
+    let unproven = patch(&boss, &path, "*", json!({ "email": "Ann@example.com" })).await;
+    assert_eq!(
+        (&unproven.json["user"]["email"], &unproven.json["user"]["emailVerified"]),
+        (&json!("Ann@example.com"), &json!(false))
+    );
+    let proven = json!({ "email": "Ann@example.com", "emailVerified": true });
+    let proven = patch(&boss, &path, unproven.header("etag"), proven).await;
+    assert_eq!((proven.status, &proven.json["user"]["emailVerified"]), (200, &json!(true)));
+    assert_ne!(proven.header("etag"), unproven.header("etag"));
+    let kinds = boss.get(&format!("{path}/events?limit=2")).await.json;
+    assert_eq!(kinds["events"][0]["kind"], "email_verified", "{kinds}");
+    for body in [json!({ "email": "ANN@example.com" }), json!({ "email": ANN, "emailVerified": false })] {
+        let answer = patch(&boss, &path, "*", body.clone()).await;
+        assert_eq!(
+            (&answer.json["user"]["email"], &answer.json["user"]["emailVerified"]),
+            (&body["email"], &json!(true))
+        );
+    }
+    assert!(server.mails_to(ANN).await.is_empty(), "it is the same mailbox");
 }
 
 #[tokio::test]

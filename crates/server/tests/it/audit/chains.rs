@@ -125,6 +125,20 @@ async fn whoever_writes_a_chain_anew_lacks_the_key_of_its_end() {
     let found = findings(&server, &[]).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains(&format!("{ann} is not under this server's secret key")), "{found:?}");
+    // What happens next signs nothing that somebody else wrote.
+    server.sign_in(ANN).await;
+    let found = findings(&server, &[]).await;
+    assert!(
+        found.iter().any(|one| one.contains(&format!("{ann} is not under this server's secret key"))),
+        "{found:?}"
+    );
+    assert_eq!(audit::sign_foreign_ends(&server.app).await.unwrap(), [ann]);
+    server.sign_in(ANN).await;
+    assert_eq!(findings(&server, &[]).await, Vec::<String>::new());
+    let told = all(&server).await;
+    let told = told.iter().find(|event| event.kind == "audit_ends_signed").unwrap();
+    assert_eq!(told.chain, "main");
+    assert_eq!(audit::sign_foreign_ends(&server.app).await.unwrap(), Vec::<String>::new());
     let (server, ann, other) = with_two().await;
     let (seq, head, mac) = end_of(&server, &other).await;
     let foreign = "update audit_chains set seq = $1, head = $2, mac = $3 where chain = $4";

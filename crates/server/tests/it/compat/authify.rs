@@ -121,8 +121,14 @@ async fn its_failures_have_their_status_and_words_and_always_a_code() {
         assert_eq!((answer.status, answer.code()), (400, "malformed_json"));
     }
     let unnamed = json!({ "email": "carl@example.com", "password": PASSWORD });
-    let answer = server.client().post("/api/auth/register", unnamed).await;
-    assert_eq!((answer.status, &answer.json["error"][0]["field"]), (400, &json!("username")));
+    for username in [None, Some(Value::Null), Some(json!("")), Some(json!(" "))] {
+        let mut body = unnamed.clone();
+        if let Some(username) = username {
+            body["username"] = username;
+        }
+        let answer = server.client().post("/api/auth/register", body.clone()).await;
+        assert_eq!((answer.status, &answer.json["error"][0]["field"]), (400, &json!("username")), "{body}");
+    }
 }
 
 #[tokio::test]
@@ -325,4 +331,9 @@ async fn native_routes_serve_the_same_session_so_that_a_front_end_can_move_over(
     assert_eq!(refreshed.status, 200, "{}", refreshed.text);
     browser.keep_tokens(&refreshed);
     assert_eq!(browser.get("/api/auth/get-me").await.status, 200);
+    // Signed in by the native route with both tokens in cookies: Authify's front end finds its token in the body all the same.
+    let body = json!({ "email": ANN, "password": PASSWORD, "tokenDelivery": "cookies" });
+    assert_eq!(browser.post("/api/v1/login", body).await.json["accessToken"], Value::Null);
+    let refreshed = browser.get("/api/auth/refresh-token").await;
+    assert!(refreshed.json["accessToken"].is_string(), "{}", refreshed.text);
 }

@@ -279,6 +279,10 @@ async fn a_code_serves_only_who_passed_the_password_and_dies_after_five_tries() 
     assert_eq!(told(&stranger.post("/api/v1/verify", body.clone()).await), (400, "OTP expired"));
     let resend = stranger.post("/api/v1/verify/resend", json!({ "email": ANN })).await;
     assert_eq!(resend.code(), "invalid_attempt", "no code without the password");
+    // Another network, or another program, is another client, which an address alone does not name the attempt for.
+    for mut other in [server.client().at("198.51.100.7"), server.client().with_agent("curl/8")] {
+        assert_eq!(told(&other.post("/api/v1/verify", body.clone()).await), (400, "OTP expired"));
+    }
     let guess = if otp == "123456" { "654321" } else { "123456" };
     for _ in 0..5 {
         browser.post("/api/v1/verify", json!({ "email": ANN, "otp": guess })).await;

@@ -53,6 +53,22 @@ async fn mail_and_lists_name_the_place_of_an_address_where_the_file_knows_it() {
 }
 
 #[tokio::test]
+async fn the_audit_log_names_the_place_to_administrators_too() {
+    let server = server().await;
+    let mut boss = server.signed_in("boss@example.com").await;
+    server.give_roles("boss@example.com", &["admin"]).await;
+    server.sign_up(ANN).await;
+    sign_in(&mut server.client().at("203.0.113.9").with_agent(PHONE), ANN).await;
+    let place = json!({ "country": "Sweden", "city": "Linköping" });
+    let log = boss.get("/api/v1/admin/audit?kind=login_succeeded&limit=2").await.json;
+    assert_eq!((&log["events"][0]["place"], &log["events"][1]["place"]), (&place, &json!(null)), "{log}");
+    server.advance(std::time::Duration::from_secs(120));
+    let lines = boss.get("/api/v1/admin/audit/export?kind=login_succeeded").await.text;
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["place"], place);
+}
+
+#[tokio::test]
 async fn a_broken_or_unfit_file_stops_the_start_with_a_sentence() {
     let whole = mmdb::file("Test-City", &KNOWN);
     let (start, end) = (&whole[..whole.len() / 2], &whole[whole.len() / 2..]);

@@ -325,3 +325,27 @@ async fn a_wrong_code_for_an_address_that_was_nobodys_is_erased_too() {
     assert_eq!(ann.delete("/api/v1/me").await.status, 200);
     assert_eq!(count(&server, "select count(*) from audit_events where ip = '203.0.113.77'").await, 0);
 }
+
+#[tokio::test]
+async fn an_invitation_goes_with_the_account_that_came_of_it_though_the_address_is_another_by_then() {
+    let server = TestApp::start().await;
+    crate::invitations::invited(&server, FORMER).await;
+    let accept = json!({ "token": server.mailed_token(FORMER, "/invitation").await, "password": PASSWORD });
+    assert_eq!(client(&server).post("/api/v1/invitations/accept", accept).await.status, 201);
+    crate::invitations::invited(&server, BOB).await;
+    let mut ann = client(&server);
+    ann.log_in(json!({ "email": FORMER, "password": PASSWORD, "tokenDelivery": "body" })).await;
+    assert_eq!(ann.post("/api/v1/email/change", json!({ "email": ANN })).await.status, 202);
+    let token = server.mailed_token(ANN, "/email/confirm").await;
+    assert_eq!(ann.post("/api/v1/email/confirm", json!({ "token": token })).await.status, 200);
+    fresh(&mut ann).await;
+    let exported = ann.get("/api/v1/me/export").await.json;
+    let invitations = exported["invitations"].as_array().unwrap();
+    assert!(invitations.len() == 1 && invitations[0]["email"] == FORMER, "{exported}");
+    assert_eq!(ann.delete("/api/v1/me").await.status, 200);
+    let left = hallpass::invitations::list(&server.app.db, None, 1000).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.email.as_str()).collect::<Vec<_>>(), [BOB], "another's stays");
+    server.advance(DAY * 8);
+    purge(&server).await;
+    assert_eq!(traces(&server), Vec::<&str>::new());
+}

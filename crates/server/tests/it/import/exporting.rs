@@ -138,3 +138,31 @@ fn hashes_with_a_pepper_are_refused_where_it_is_missing() {
     assert_eq!(receive(&same, &[])["imported"], 1);
     opens(&same.serve(), ANN, PASSWORD);
 }
+
+#[test]
+fn an_address_that_was_not_proven_is_not_proven_on_the_new_server() {
+    let old = Here::new();
+    old.write_lines(
+        "users.jsonl",
+        &[json!({ "email": ANN }), json!({ "email": "bob@example.com", "emailVerified": true })],
+    );
+    old.import(&["users.jsonl"]);
+    export(&old, "users.age");
+    let new = Here::new();
+    std::fs::copy(old.path("users.age"), new.path("users.age")).unwrap();
+    // An editor's mark stands before the passphrase.
+    new.write("passphrase.txt", &format!("\u{feff}{PASSPHRASE}"));
+    let sums = new.import(&["users.age", "--passphrase-file", "passphrase.txt", "--emails-verified"]);
+    assert_eq!((&sums["imported"], &sums["records"]), (&json!(2), &json!(2)), "the first line is no record");
+    let proven = "select email_normalised from users where email_verified_at is not null";
+    assert_eq!(new.texts(proven), ["bob@example.com"]);
+    new.write_lines(
+        "contradictions.jsonl",
+        &[
+            json!({ "email": "x@example.com", "emailVerified": false, "emailVerifiedAt": "2024-05-06T07:08:09Z" }),
+            json!({ "email": "y@example.com", "disabled": false, "disabledAt": "2024-05-06T07:08:09Z" }),
+        ],
+    );
+    let sums = new.import(&["contradictions.jsonl", "--emails-verified"]);
+    assert_eq!(sums["reasons"], json!({ "bad_field": 2 }));
+}

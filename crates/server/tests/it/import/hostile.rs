@@ -148,7 +148,8 @@ fn an_id_is_kept_and_never_taken_from_somebody() {
     // Where ids are those of another system, another one does.
     here.write(
         "rows.jsonl",
-        &json!({ "id": id, "email": "d@example.com", "encrypted_password": BCRYPT }).to_string(),
+        &json!({ "id": id, "email": "d@example.com", "encrypted_password": BCRYPT, "factors": null })
+            .to_string(),
     );
     here.import(&["rows.jsonl", "--format", "supabase", "--ids", "ids.jsonl"]);
     let ids = here.lines("ids.jsonl");
@@ -201,12 +202,77 @@ fn files_that_are_not_what_was_said_are_refused_before_anything_is_stored() {
     here.write("none.json", "{\"realm\":\"r\",\"roles\":{\"users\":[1]}}");
     here.run(&["import", "none.json", "--format", "keycloak"]).fails_with("no \"users\"");
     here.write("text", "hello");
-    here.run(&["import", "text", "--format", "firebase"]).fails_with("no JSON document");
+    here.run(&["import", "text", "--format", "keycloak"]).fails_with("no JSON document");
     here.run(&["import", "missing.jsonl"]).fails_with("cannot read missing.jsonl");
     here.run(&["import", "."]).fails_with("is no file");
     here.write("empty.jsonl", "\n \n");
     assert_eq!(here.import(&["empty.jsonl"])["records"], 0);
     assert!(here.addresses().is_empty());
+}
+
+#[test]
+fn what_stands_behind_an_array_is_read_or_refused_and_never_passed_over() {
+    let here = Here::new();
+    let user = |name: &str| json!({ "email": format!("{name}@example.com") }).to_string();
+    let cut_into = |text: String, format: Format| -> Result<Vec<(u64, String)>, String> {
+        let mut records =
+            Records::new(text.as_bytes(), format.layout()).map_err(|error| error.to_string())?;
+        let mut read = Vec::new();
+        while let Some(record) = records.read().map_err(|error| error.to_string())? {
+            read.push((record.line, String::from_utf8(record.bytes.unwrap()).unwrap()));
+        }
+        Ok(read)
+    };
+    let (lines, document) = (Format::Hallpass, Format::Keycloak);
+    let (ann, bob) = (user("ann"), user("bob"));
+    let both = vec![(1, ann.clone()), (2, bob.clone())];
+    for first in ["[]", "[1,2]", "[\"a\"]"] {
+        let expected = vec![(1, first.to_owned()), (2, ann.clone()), (3, bob.clone())];
+        assert_eq!(cut_into(format!("{first}\n{ann}\n{bob}\n"), lines), Ok(expected), "{first}");
+    }
+    assert_eq!(cut_into(" [ ]\n\n".into(), lines), Ok(vec![]));
+    assert_eq!(cut_into("[]".into(), document), Ok(vec![]));
+    assert_eq!(cut_into(format!("[{ann}]\n[{bob}]\n"), lines), Ok(both.clone()));
+    for behind in [bob.clone(), "]".into(), ",".into(), "x".into()] {
+        let told = cut_into(format!("[{ann}]\n{behind}\n"), lines).unwrap_err();
+        assert!(told.contains("on line 2 something stands behind"), "{told}");
+    }
+    let realm =
+        |user: &str| format!("{{\"realm\":\"r\",\"users\":[{user}],\"clients\":[{{\"users\":[1]}}]}}");
+    assert_eq!(cut_into(format!("{}\n{}", realm(&ann), realm(&bob)), document), Ok(both.clone()));
+    // The member stands there twice.
+    assert_eq!(cut_into(format!("{{\"users\":[{ann}],\n\"users\":[{bob}]}}"), document), Ok(both));
+    let whole = realm(&ann);
+    let end = whole.find("],").unwrap() + 1;
+    for cut in end..whole.len() {
+        let told = cut_into(whole[..cut].to_owned(), document).unwrap_err();
+        assert!(told.contains("cut off"), "{cut}: {told}");
+    }
+    assert!(cut_into(format!("{whole}{{\"realm\":\"r\"}}"), document).unwrap_err().contains("no \"users\""));
+    assert!(cut_into(format!("{whole}x"), document).unwrap_err().contains("something stands behind"));
+    assert!(cut_into("{\"users\":{\"a\":1}}".into(), document).unwrap_err().contains("no array"));
+    here.write("two.json", &format!("[{ann}]\n{bob}"));
+    here.run(&["import", "two.json"]).fails_with("something stands behind");
+    assert!(here.addresses().is_empty());
+    here.write("users.jsonl", &format!("[]\n{ann}\n{bob}\n"));
+    let sums = here.import(&["users.jsonl"]);
+    assert_eq!((&sums["imported"], &sums["refused"]), (&json!(2), &json!(1)));
+}
+
+#[test]
+fn files_of_another_kind_are_named_before_anything_is_stored() {
+    let here = Here::new();
+    let kinds: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"\xff\xfe{\0}\0", "UTF-16"),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\n", "age --decrypt"),
+    ];
+    for (bytes, words) in kinds {
+        std::fs::write(here.path("users.jsonl"), bytes).unwrap();
+        here.run(&["import", "users.jsonl"]).fails_with(words);
+    }
+    assert!(here.texts("select digest from imports").is_empty());
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn going_on_writes_over_nothing_of_which_no_import_is_known() {
 #[test]
 fn going_on_asks_for_the_files_of_the_interrupted_import() {
     let here = Here::new();
-    here.write_lines("users.jsonl", &[json!({ "email": "nobody" })]);
+    here.write_lines("users.jsonl", &[json!({ "email": "nobody" }), json!({ "email": "ann@example.com" })]);
     here.import(&["users.jsonl", "--report", "report.jsonl"]);
     // As if it had been stopped before its end was written down.
     here.change("update imports set finished_at = null");
@@ -199,4 +199,56 @@ fn going_on_asks_for_the_files_of_the_interrupted_import() {
     resume("link").fails_with("it is a link");
     here.import(&["users.jsonl", "--resume", "--report", "report.jsonl"]);
     assert_eq!(refused(&here.lines("report.jsonl")), [(1, "invalid_email")]);
+}
+
+#[test]
+fn going_on_writes_over_the_notes_of_a_part_that_was_not_stored() {
+    let here = Here::new();
+    here.write_lines(
+        "users.jsonl",
+        &[json!({ "email": "nobody" }), json!({ "email": "ann@example.com", "externalId": "1" })],
+    );
+    let command = ["import", "users.jsonl", "--report", "report.jsonl", "--ids", "ids.jsonl", "--json"];
+    let resume = [&command[..], &["--resume"]].concat();
+    here.run(&command);
+    // As if it had been killed before its first part was stored: the notes are written first.
+    let killed = || {
+        here.change("delete from users");
+        here.change(
+            "update imports set records = 0, imported = 0, rejected = 0, report_bytes = 0, ids_bytes = 0, finished_at = null",
+        );
+    };
+    killed();
+    here.run(&command).fails_with("remove it, or name another file");
+    let text = std::fs::read_to_string(here.path("report.jsonl")).unwrap();
+    // The last line is cut off, too.
+    here.write("report.jsonl", &format!("{text}{}", &text[..20]));
+    assert_eq!(here.run(&resume).code, 4);
+    assert_eq!(refused(&here.lines("report.jsonl")), [(1, "invalid_email")]);
+    assert_eq!(here.lines("ids.jsonl").len(), 1);
+    // What is no note stays, and so does what is older than the import.
+    for other in [
+        "precious",
+        "{\"line\":1}\n",
+        "{\"line\":1,\"message\":\"\",\"outcome\":\"\",\"reason\":\"\"}\nprecious",
+    ] {
+        killed();
+        here.write("report.jsonl", other);
+        here.run(&resume).fails_with("remove it, or name another file");
+        assert_eq!(std::fs::read_to_string(here.path("report.jsonl")).unwrap(), other);
+    }
+    here.write("report.jsonl", &text);
+    here.change("update imports set started_at = started_at + 60000000");
+    here.run(&resume).fails_with("remove it, or name another file");
+    assert_eq!(std::fs::read_to_string(here.path("report.jsonl")).unwrap(), text);
+}
+
+#[test]
+fn an_import_that_made_no_account_is_not_taken_for_done() {
+    let here = Here::new();
+    here.write_lines("users.jsonl", &[json!({ "email": "ann@example.com", "roles": ["admin"] })]);
+    let said = here.run(&["import", "users.jsonl"]);
+    assert!(said.code == 4 && said.out.contains("may be imported with other options"), "{said:?}");
+    assert_eq!(here.import(&["users.jsonl", "--may-drop", "roles"])["imported"], 1);
+    assert_eq!(here.import(&["users.jsonl"])["state"], "imported_before");
 }

@@ -1,9 +1,10 @@
 //! What carries announcements: one contract, kept by the database and by Redis.
 use super::redis::RedisServer;
-use crate::support::{Client, TestApp, TestNode, database as backend};
-use hallpass::bus::LIMIT;
+use crate::support::{Client, TestApp, TestClock, TestNode, database as backend};
+use hallpass::bus::{Bus, Channel, LIMIT, Notice};
 use hallpass::config::{Config, Secret};
 use hallpass::db::Statements;
+use hallpass::ids::{SessionId, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -166,4 +167,65 @@ async fn with_redis_gone_every_node_asks_the_database_and_hears_again_when_it_is
     let again = RedisServer::start_on(port);
     hears(&server.app.db).await;
     drop(again);
+}
+
+/// Hundreds of copies of the latest session, as of somebody who signs in anew all day with one cookie jar.
+async fn copies(server: &TestApp, number: u128) {
+    let sql = "insert into sessions (id, user_id, client_id, generation, current_hash, rotated_at, rotated_network,
+         rotated_agent, delivery, amr, auth_time, ip, created_at, last_seen_at, expires_at, absolute_expires_at, device_id)
+         select $1, user_id, client_id, generation, current_hash, rotated_at, rotated_network, rotated_agent, delivery, amr,
+         auth_time, ip, created_at, last_seen_at, expires_at, absolute_expires_at, device_id from sessions order by id limit 1";
+    let ids = (1..=number).map(|number| uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000 << 32 | number));
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    let sets: Vec<_> = ids.iter().map(|id| vec![id.into()]).collect();
+    server.app.db.write_each(sql, &sets).await.unwrap();
+}
+
+async fn many_sessions_of_one_device(redis: Option<&RedisServer>) {
+    let server = server_on(redis).await;
+    let other = server.second_node().await;
+    let mut phone = server.signed_in(ANN).await;
+    copies(&server, 700).await;
+    let mut laptop = server.sign_in(ANN).await;
+    let mut phone_there = there(&other, &phone);
+    hears(&other.app.db).await;
+    assert_eq!(phone_there.get("/api/v1/me").await.status, 200);
+    let device = phone.get("/api/v1/me").await.json["session"]["deviceId"].as_str().unwrap().to_owned();
+    let forgotten = laptop.delete(&format!("/api/v1/devices/{device}")).await;
+    assert_eq!((forgotten.status, &forgotten.json["revoked"]), (200, &json!(701)), "{}", forgotten.text);
+    assert_eq!(phone.get("/api/v1/me").await.code(), "session_revoked");
+    refused_within_the_limit(&mut phone_there).await;
+    assert_eq!(there(&other, &laptop).get("/api/v1/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn hundreds_of_sessions_end_with_one_device_over_the_database() {
+    many_sessions_of_one_device(None).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_sessions_end_with_one_device_over_redis() {
+    let redis = RedisServer::start();
+    many_sessions_of_one_device(Some(&redis)).await;
+}
+
+#[test]
+fn what_is_under_way_for_one_user_keeps_nobody_else_from_what_they_remember() {
+    let bus = Bus::new(std::sync::Arc::new(TestClock::default()), Duration::from_secs(12));
+    let number = bus.beat(Channel::Redis);
+    bus.came_back(Channel::Redis, number);
+    let ids = |number: u128| {
+        (UserId(uuid::Uuid::from_u128(number)), Some(SessionId(uuid::Uuid::from_u128(number + 1))))
+    };
+    let (zeros, other) = (ids(0x7000_8000_0000_0000_0000_0000), ids(0x7000_8000_0000_0000_0000_0777));
+    let before = bus.proof(other.0, other.1);
+    assert!(before.is_some());
+    // The end of this id is all zeros, as those of what concerns everybody.
+    bus.hear_before_commit(&Notice::write(&[Notice::User(zeros.0)]));
+    assert_eq!(bus.proof(zeros.0, zeros.1), None);
+    assert_eq!(bus.proof(other.0, other.1), before);
+    bus.hear_before_commit(&Notice::write(&[Notice::Keys]));
+    assert_eq!(bus.proof(other.0, other.1), before, "keys are looked after elsewhere");
+    bus.hear_before_commit(&Notice::write(&[Notice::Roles]));
+    assert_eq!(bus.proof(other.0, other.1), None);
 }

@@ -32,7 +32,6 @@ async fn a_service_asks_whether_a_token_allows_something_and_hears_what_is_so_no
         (json!([]), json!(["admin", "for-ann"]), true),
         (json!([]), json!(["admin"]), false),
         (json!(["orders:read"]), json!(["admin"]), false),
-        (json!([]), json!([]), true),
     ] {
         let said = ask(permissions.clone(), roles.clone()).await;
         assert_eq!(
@@ -64,7 +63,7 @@ async fn a_question_needs_the_scope_and_a_plain_permission() {
     let ann = server.signed_in(ANN).await;
     let token = ann.bearer.clone().unwrap();
     let mut other = service(&server, Scope::Introspect).await;
-    let answer = other.post("/api/v1/authorize", json!({ "token": token })).await;
+    let answer = other.post("/api/v1/authorize", json!({ "token": token, "roles": ["user"] })).await;
     assert_eq!((answer.status, answer.code()), (403, "insufficient_scope"));
     let mut shop = service(&server, Scope::Authorize).await;
     for (body, problem) in [
@@ -73,12 +72,20 @@ async fn a_question_needs_the_scope_and_a_plain_permission() {
         (json!({ "token": token, "permissions": ["orders"] }), "permissions: invalid_value"),
         (json!({ "token": token, "permissions": "orders:read" }), "permissions: wrong_type"),
         (json!({ "token": token, "permissions": vec!["a:b"; 51] }), "permissions: too_many"),
+        // A question that asks for nothing is a slip, and must not let everybody in.
+        (json!({ "token": token }), "permissions: required"),
+        (json!({ "token": token, "permissions": [], "roles": [] }), "permissions: required"),
+        (json!({ "token": token, "permissions": null }), "permissions: required"),
+        (json!({ "token": token, "permission": "orders:delete" }), "permissions: required"),
+        (json!({ "token": token, "role": "admin" }), "permissions: required"),
+        (json!({ "token": "x.y.z", "permissions": [], "roles": null }), "permissions: required"),
+        (json!({ "token": token, "roles": ["a", 7] }), "roles: wrong_type"),
     ] {
         let answer = shop.post("/api/v1/authorize", body).await;
         assert_eq!((answer.status, answer.problems()), (422, vec![problem.to_owned()]));
     }
     let refresh = ann.refresh_token.clone().unwrap();
-    let answer = shop.post("/api/v1/authorize", json!({ "token": refresh })).await;
+    let answer = shop.post("/api/v1/authorize", json!({ "token": refresh, "roles": ["user"] })).await;
     assert_eq!(answer.json["active"], json!(false), "a refresh token is no access token");
 }
 

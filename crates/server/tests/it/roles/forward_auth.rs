@@ -28,6 +28,15 @@ async fn a_proxy_hears_who_it_is_and_whether_that_is_enough() {
         ("roles=admin", 422),
         ("permission=", 422),
         ("permission=invoices:read&permission=orders:read", 422),
+        ("permission=,", 422),
+        ("permission=%20,", 422),
+        ("permission=,%20,", 422),
+        ("permission=orders:read,", 422),
+        ("role=,", 422),
+        ("role=%20,", 422),
+        ("role=%20", 422),
+        ("role=,&permission=orders:read", 422),
+        ("role=for-ann,,admin", 422),
     ] {
         let answer = ann.get(&format!("/forward-auth?{query}")).await;
         assert_eq!(answer.status, status, "{query}: {}", answer.text);

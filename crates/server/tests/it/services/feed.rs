@@ -161,7 +161,7 @@ async fn a_row_that_is_committed_late_is_said_all_the_same() {
     hallpass::revocations::record(
         &server.app,
         &mut tx,
-        hallpass::revocations::Fact::UserChanged(user),
+        hallpass::revocations::Fact::UserChanged(user, None),
         early,
     )
     .await
@@ -283,7 +283,7 @@ async fn a_slow_follower_misses_nothing() {
     let mut stream = Stream::open(&server, &secret, "").await;
     stream.until_beat().await;
     // Far more than any queue holds.
-    let fact = hallpass::revocations::Fact::UserChanged(user);
+    let fact = hallpass::revocations::Fact::UserChanged(user, None);
     for _ in 0..30 {
         let mut tx = server.app.db.begin().await.unwrap();
         for _ in 0..100 {

@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 const ISSUER: &str = "http://localhost:3000";
-const ANN: &str = "ann@example.com";
+pub const ANN: &str = "ann@example.com";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that comes back under the same address.
 pub struct World {
-    place: Place,
+    pub place: Place,
     pub address: String,
     server: Option<Server>,
 }
@@ -37,7 +37,7 @@ impl World {
         self.server.as_ref().unwrap()
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.server.take().unwrap().kill();
     }
 
@@ -63,11 +63,17 @@ impl World {
         verifier
     }
 
+    pub fn metrics(&self) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.0\r\nhost: x\r\n\r\n").unwrap();
+        std::io::read_to_string(stream).unwrap()
+    }
+
     pub fn sign_in(&self) -> String {
         self.server().sign_in(ANN, PASSWORD)
     }
 
-    fn log_out(&self, token: &str) {
+    pub fn log_out(&self, token: &str) {
         assert_eq!(self.server().send("POST", "/api/v1/logout", token, &json!({})).0, 200);
     }
 }
@@ -78,7 +84,7 @@ pub async fn until(verifier: &Verifier, condition: impl FnMut(&State) -> bool) {
 }
 
 /// Waits until the token is refused so; returns how long it took.
-async fn refused(verifier: &Verifier, token: &str, why: VerifyError) -> Duration {
+pub async fn refused(verifier: &Verifier, token: &str, why: VerifyError) -> Duration {
     let (began, mut state) = (Instant::now(), verifier.state());
     while verifier.verify_now(token).err().as_ref() != Some(&why) {
         timeout(PATIENCE, state.changed()).await.expect("in time").unwrap();
@@ -142,11 +148,7 @@ async fn a_new_sign_in_right_after_everything_was_ended_is_good_and_nobody_was_a
         refused(&verifier, &old, VerifyError::Revoked).await;
         assert!(verifier.verify(&new).await.is_ok(), "in the same second");
     }
-    let (address, path) = (&world.address, "/metrics");
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut stream, format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes())
-        .unwrap();
-    let metrics = std::io::read_to_string(stream).unwrap();
+    let metrics = world.metrics();
     assert!(metrics.contains("/api/v1/revocations") && !metrics.contains("/api/v1/introspect"), "{metrics}");
 }
 
@@ -381,4 +383,17 @@ async fn a_verifier_is_not_built_with_settings_that_cannot_work() {
     assert!(Verifier::builder(plain).service_key(key).allow_plain_http().build().is_ok());
     let bad = Verifier::builder("https://auth.example").service_key(key).trust(b"x");
     assert!(matches!(problem(bad), BuildError::BadCertificate(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_loaded_again_when_a_heartbeat_names_others_so_that_a_leaked_one_is_refused() {
+    let world = World::start();
+    let (verifier, token, began) = (world.follower().await, world.sign_in(), Instant::now());
+    world.place.run(&["keys", "rotate"]).succeeds();
+    until(&verifier, |state| state.keys == 2).await;
+    assert!(verifier.verify_now(&token).is_ok());
+    world.place.run(&["keys", "rotate", "--drop-former"]).succeeds();
+    until(&verifier, |state| state.keys == 1).await;
+    assert!(verifier.verify_now(&token).is_err());
+    assert!(began.elapsed() < Duration::from_secs(9), "sooner than they are loaded anyway");
 }

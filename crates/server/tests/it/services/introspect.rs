@@ -45,7 +45,7 @@ async fn whatever_is_not_good_is_not_active_and_nothing_more_is_said() {
     let token = client.bearer.clone().unwrap();
     let own_key = service.bearer.clone().unwrap();
     let long = "x".repeat(9000);
-    for wrong in ["x", "a.b.c", &format!("{token}x"), &own_key, &long, "hp_rt_x", "\u{0}", "Ω"] {
+    for wrong in ["x", "a.b.c", &format!("{token}x"), &own_key, &long, "hp_rt_x", "Ω"] {
         assert_eq!(ask(&mut service, wrong).await, not_active(), "{wrong}");
     }
     assert_eq!(ask(&mut service, &token).await["active"], true);

@@ -3,15 +3,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of the repository. In `code` comments and the insides of strings are blank, so every line keeps its number.
-pub(super) struct Source {
-    pub(super) path: String,
-    pub(super) text: String,
-    pub(super) code: String,
-    pub(super) strings: Vec<(usize, String)>,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) code: String,
+    pub(crate) strings: Vec<(usize, String)>,
 }
 
 impl Source {
-    pub(super) fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, strings) = split(text);
         Self { path: path.to_owned(), text: text.to_owned(), code, strings }
     }
@@ -29,12 +29,12 @@ impl Source {
 }
 
 /// The folder that holds the workspace.
-pub(super) fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace folder")
 }
 
 /// Every Rust file below a folder of the repository, its path relative to that folder.
-pub(super) fn rust_below(folder: &str) -> Vec<Source> {
+pub(crate) fn rust_below(folder: &str) -> Vec<Source> {
     let root = repository().join(folder);
     let rust = |path: &&String| Path::new(path.as_str()).extension().is_some_and(|end| end == "rs");
     let all = files_below(&root);

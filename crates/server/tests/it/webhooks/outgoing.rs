@@ -156,3 +156,45 @@ async fn an_endpoint_on_a_private_network_gets_nothing_in_production() {
     let reason = super::deliveries(&server.app, id).await.remove(0).last_error.unwrap();
     assert!(reason.contains("webhooks.allow_private"), "{reason}");
 }
+
+#[tokio::test]
+async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+    let receiver = Receiver::start(Reply::Status(200)).await;
+    let hole = tokio::net::TcpSocket::new_v4().unwrap();
+    hole.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let hole = hole.listen(1).unwrap();
+    let swallows = hole.local_addr().unwrap();
+    // Nobody accepts: when its line is full, the system drops what comes.
+    let mut line = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(swallows)).await
+    {
+        line.push(stream.unwrap());
+        assert!(line.len() < 100, "connections go nowhere");
+    }
+    let answers = SocketAddr::from(([127, 0, 0, 1], receiver.port));
+    let names = Arc::new(Names::default());
+    let outgoing = Outgoing::with_resolver(&Config::default(), names.clone());
+    let url = format!("http://several.example.com:{}/", receiver.port);
+    for several in [vec![swallows, answers], vec![swallows, swallows, swallows, answers], vec![answers]] {
+        *names.answers.lock().unwrap() = vec![several.clone()];
+        assert_eq!(call(&outgoing, &url).await, Ok(200), "{several:?}");
+    }
+    *names.answers.lock().unwrap() = vec![vec![swallows, swallows]];
+    assert_eq!(call(&outgoing, &url).await, Err(CallError::Timeout));
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_that_could_not_be_read_is_read_again() {
+    let receiver = Receiver::start(Reply::Status(200)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roots.pem");
+    let mut config = Config::default();
+    config.webhooks.ca_file = Some(file.clone());
+    let outgoing = Outgoing::new(&config);
+    let url = format!("https://127.0.0.1:{}/", receiver.port);
+    assert_eq!(call(&outgoing, &url).await, Err(CallError::Roots));
+    std::fs::write(&file, b"").unwrap();
+    // The receiver speaks no TLS; what matters is that it was tried.
+    assert!(matches!(call(&outgoing, &url).await, Err(CallError::Tls | CallError::Timeout)));
+}

@@ -1,17 +1,17 @@
 //! What is not taken is told again, for a while.
-use super::{ANN, deliveries, endpoint, listened};
+use super::{ANN, delete, deliveries, endpoint, listened, replay, replay_dead, rotate_secret, set_disabled};
 use crate::support::TestApp;
 use crate::support::receiver::{Receiver, Reply};
 use hallpass::app::App;
+use hallpass::db::Statements;
 use hallpass::housekeeping::purge_once;
 use hallpass::ids::RowId;
-use hallpass::web::Client;
 use hallpass::webhooks;
 use hallpass::webhooks::worker::run_once;
 use std::time::Duration;
 
 /// Seconds after each failure, less than a tenth more for jitter.
-const WAITS: [u64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+pub const WAITS: [u64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
 /// A server with one event that waits.
 async fn one_event(reply: Reply) -> (TestApp, Receiver, RowId) {
@@ -53,16 +53,15 @@ async fn what_was_given_up_can_be_told_once_more_one_by_one_or_all_since_a_time(
     let (server, receiver, id) = one_event(Reply::Status(410)).await;
     assert_eq!(run_once(&server.app).await.unwrap().dead, 1);
     receiver.behave(Reply::Status(200));
-    webhooks::set_disabled(&server.app, &Client::local(), id, false).await.unwrap();
+    set_disabled(&server.app, id, false).await;
     let now = server.app.now();
     let later = now.plus(Duration::from_secs(1));
-    let client = Client::local();
-    assert_eq!(webhooks::replay_dead(&server.app, &client, id, later).await.unwrap(), 0);
-    assert_eq!(webhooks::replay_dead(&server.app, &client, id, now).await.unwrap(), 1);
+    assert_eq!(replay_dead(&server.app, id, later).await, 0);
+    assert_eq!(replay_dead(&server.app, id, now).await, 1);
     assert_eq!(state(&server.app, id).await, ("waiting", 0));
     assert_eq!(run_once(&server.app).await.unwrap().delivered, 1);
     let delivery = RowId::parse(&deliveries(&server.app, id).await[0].id).unwrap();
-    assert!(webhooks::replay(&server.app, &client, delivery).await.unwrap());
+    assert!(replay(&server.app, delivery).await);
     assert_eq!(run_once(&server.app).await.unwrap().delivered, 1);
     let ids: Vec<_> = receiver.got().iter().map(|one| one.headers["webhook-id"].clone()).collect();
     assert_eq!(ids, [ids[0].clone(), ids[0].clone(), ids[0].clone()]);
@@ -120,7 +119,7 @@ async fn an_endpoint_that_fails_for_days_is_disabled_and_one_success_begins_the_
     receiver.behave(Reply::Status(200));
     server.advance(day);
     assert_eq!(run_once(&server.app).await.unwrap().delivered, 0);
-    webhooks::set_disabled(&server.app, &Client::local(), id, false).await.unwrap();
+    set_disabled(&server.app, id, false).await;
     assert_eq!(run_once(&server.app).await.unwrap().delivered, 5);
 }
 
@@ -204,14 +203,67 @@ async fn an_endpoint_that_another_node_has_deleted_or_disabled_costs_nobody_a_si
     server.sign_up(ANN).await;
     let other = server.second_node().await;
     let body = serde_json::json!({ "email": ANN, "password": crate::support::PASSWORD });
-    let client = Client::local();
-    webhooks::set_disabled(&server.app, &client, id, true).await.unwrap();
+    set_disabled(&server.app, id, true).await;
     let waiting = deliveries(&server.app, id).await.len();
     // The other node has not heard of it yet.
     assert_eq!(other.client().post("/api/v1/login", body.clone()).await.status, 200);
     assert_eq!(deliveries(&server.app, id).await.len(), waiting);
-    webhooks::delete(&server.app, &client, id).await.unwrap();
+    delete(&server.app, id).await;
     assert_eq!(other.client().post("/api/v1/login", body).await.status, 200);
     run_once(&other.app).await.unwrap();
     assert!(receiver.got().is_empty());
+}
+
+#[tokio::test]
+async fn after_gone_nothing_more_is_told_and_what_waited_is_told_when_it_is_enabled_again() {
+    let (server, receiver, id) = one_event(Reply::Status(410)).await;
+    for _ in 0..19 {
+        server.sign_in(ANN).await;
+    }
+    let dead = run_once(&server.app).await.unwrap().dead;
+    // Those that were on their way when the first answer came.
+    let calls = receiver.got().len();
+    assert!((1..=4).contains(&calls) && dead == calls as u64, "{calls} calls, {dead} dead");
+    receiver.behave(Reply::Status(200));
+    server.advance(Duration::from_secs(120));
+    assert_eq!(run_once(&server.app).await.unwrap(), webhooks::worker::Report::default());
+    set_disabled(&server.app, id, false).await;
+    assert_eq!(run_once(&server.app).await.unwrap().delivered, 20 - dead);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_disabled_is_called_no_more_also_by_nodes_that_have_not_looked_since() {
+    let (server, receiver, id, _) = listened(Reply::Hang).await;
+    for number in 0..6 {
+        server.sign_up(&format!("user{number}@example.com")).await;
+    }
+    let other = server.second_node().await;
+    let app = other.app.clone();
+    let working = tokio::spawn(async move { run_once(&app).await });
+    receiver.wait_for(4).await;
+    set_disabled(&server.app, id, true).await;
+    receiver.behave(Reply::Status(200));
+    receiver.let_go();
+    assert_eq!(working.await.unwrap().unwrap().delivered, 4);
+    assert_eq!(receiver.got().len(), 4);
+    set_disabled(&server.app, id, false).await;
+    assert_eq!(run_once(&other.app).await.unwrap().delivered, 8);
+}
+
+#[tokio::test]
+async fn a_secret_that_no_key_opens_is_a_failure_that_is_told_and_waits_as_others_do() {
+    let (server, receiver, id) = one_event(Reply::Status(200)).await;
+    let spoil = "update webhook_endpoints set secret = $1";
+    (&mut &server.app.db).execute(spoil, &[(&b"nonsense"[..]).into()]).await.unwrap();
+    let report = run_once(&server.app).await.unwrap();
+    assert_eq!((report.retried, receiver.got().len()), (1, 0));
+    assert_eq!(state(&server.app, id).await, ("waiting", 1));
+    let reason = deliveries(&server.app, id).await.remove(0).last_error.unwrap();
+    assert!(reason.contains("secret"), "{reason}");
+    let pinged = webhooks::ping(&server.app, id).await.unwrap();
+    assert!(!pinged.taken && pinged.error.unwrap().contains("secret"));
+    // Who has got another secret is told what waited.
+    rotate_secret(&server.app, id, Duration::ZERO).await;
+    server.advance(Duration::from_secs(6));
+    assert_eq!(run_once(&server.app).await.unwrap().delivered, 1);
 }

@@ -1,7 +1,8 @@
 //! Making accounts, and saying anew who somebody is and what they may do.
 use super::{Tagged, id, tagged};
 use crate::admin::needs::{UsersRoles, UsersWrite};
-use crate::admin::users::changing::{Change, change, set_roles};
+use crate::admin::users::changing::{Change, change};
+use crate::admin::users::roles::set_roles;
 use crate::admin::users::{NewAccount, create};
 use crate::admin::{Actor, Admin, etag};
 use crate::app::App;
@@ -119,7 +120,8 @@ pub struct ChangeUserRequest {
     /// E-mail address.
     #[schema(value_type = Option<String>)]
     email: Option<Email>,
-    /// Whether the caller answers for the new address; without it the owner has to prove it. False by default; only with `email`.
+    /// Whether the caller answers for the address; without it the owner has to prove a new one. False by default; only with `email`. With the present address, `true`
+    /// counts it as proven and `false` changes nothing.
     email_verified: Option<bool>,
 }
 
@@ -160,7 +162,7 @@ async fn change_user(
     let profile = Profile { name: request.name, username: request.username };
     let email = request.email.map(|email| (email, request.email_verified.unwrap_or(false)));
     let by = Actor::administrator(&admin, &client);
-    let user = change(&app, &by, id, &Change { profile, email }, read).await?;
+    let user = change(&app, &by, id, &Change { profile, email }, &read).await?;
     tagged(&app, &user).await
 }
 
@@ -177,8 +179,9 @@ impl FromFields for UserRolesRequest {
     }
 }
 
-/// Gives somebody these roles and no others. Counts at once, in sessions that exist too. Nobody gives what they do not hold. Needs a fresh
-/// proof of identity.
+/// Gives somebody these roles and no others. Counts at once, in sessions that exist too. Nobody gives a role that they have not, unless they hold everything. An account that
+/// another administrator made, or whose address they answered for, and that gets more than they could give, begins anew: password, factors and sessions go, and its address is mailed
+/// a link. Needs a fresh proof of identity.
 #[utoipa::path(put, path = "/api/v1/admin/users/{id}/roles", tag = "administration", security(("bearer" = ["hallpass:users:roles"])),
     params(("id" = String, Path, description = "Id of the user"), ("If-Match" = Option<String>, Header, description = "`ETag` of what was read, or *; required")),
     request_body = UserRolesRequest, responses(
@@ -195,6 +198,6 @@ async fn put_user_roles(
 ) -> Result<Tagged> {
     let (id, read) = (id(&user)?, etag::read(&headers)?);
     let by = Actor::administrator(&admin, &client);
-    let (user, _) = set_roles(&app, &by, id, &request.roles, read).await?;
-    tagged(&app, &user).await
+    let done = set_roles(&app, &by, id, &request.roles, &read).await?;
+    tagged(&app, &done.user).await
 }

@@ -1,11 +1,10 @@
 //! Finding and seeing people's accounts.
 use super::{Tagged, id, tagged};
-use crate::admin::Admin;
 use crate::admin::needs::UsersRead;
+use crate::admin::{Admin, query};
 use crate::app::App;
 use crate::audit::{self, EventView};
 use crate::error::{Code, Error, Problem, Result};
-use crate::ids::RowId;
 use crate::roles;
 use crate::sessions::{self, SessionView};
 use crate::users::{self, Search, UserView};
@@ -17,9 +16,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Most users or events of a page.
-const PAGE: usize = 100;
+const PAGE: u16 = 100;
 /// Users or events of a page that nobody gave a size.
-const USUAL: usize = 50;
+const USUAL: u16 = 50;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -56,7 +55,7 @@ async fn find_users(State(app): State<App>, _: Admin<UsersRead>, query: Query) -
         role: Some(query.get("role").to_owned()).filter(|role| !role.is_empty()),
     };
     let after = Some(query.get("after")).filter(|after| !after.is_empty());
-    let found = users::search(&app, &search, after, limit(&query)?).await?;
+    let found = users::search(&app, &search, after, query::limit(&query, USUAL, PAGE)?.into()).await?;
     let catalogue = roles::catalogue(&app, &app.db).await?;
     let view = |user: &users::User| user.view(&catalogue.grants(&user.roles));
     Ok(Json(UserPage { users: found.users.iter().map(view).collect(), next: found.next }))
@@ -69,17 +68,6 @@ fn word(query: &Query, name: &str, yes: &str, no: &str) -> Result<Option<bool>> 
         text if text == yes => Ok(Some(true)),
         text if text == no => Ok(Some(false)),
         _ => Err(Error::field(name, "invalid_value", &format!("{name} must be {yes} or {no}."))),
-    }
-}
-
-fn limit(query: &Query) -> Result<usize> {
-    match query.get("limit") {
-        "" => Ok(USUAL),
-        text => {
-            text.parse().ok().filter(|limit| (1..=PAGE).contains(limit)).ok_or_else(|| {
-                Error::field("limit", "invalid_value", "limit must be a number from 1 to 100.")
-            })
-        }
     }
 }
 
@@ -141,16 +129,8 @@ async fn list_events(
     query: Query,
 ) -> Result<Json<UserEvents>> {
     let user = id(&user)?;
-    let before = match query.get("cursor") {
-        "" => None,
-        text => Some(
-            RowId::parse(text)
-                .ok_or_else(|| Error::field("cursor", "invalid_value", "Send `next` of the page before."))?,
-        ),
-    };
-    let limit = limit(&query)?;
-    let wanted = i64::try_from(limit).unwrap_or(i64::MAX);
-    let events = audit::of_user(&app, user, before, wanted).await?;
-    let next = events.last().filter(|_| events.len() == limit).map(|event| event.id.clone());
+    let (before, limit) = (query::row(&query, "cursor")?, query::limit(&query, USUAL, PAGE)?);
+    let events = audit::of_user(&app, user, before, limit.into()).await?;
+    let next = events.last().filter(|_| events.len() == usize::from(limit)).map(|event| event.id.clone());
     Ok(Json(UserEvents { events, next }))
 }

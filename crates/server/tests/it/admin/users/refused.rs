@@ -60,6 +60,7 @@ async fn nobody_gives_a_role_that_holds_more_than_they_do_to_others_or_to_themse
             lesser.post("/api/v1/admin/users", json!({ "email": "x@example.com", "roles": ["admin"] }));
         assert_eq!(made.await.code(), "forbidden");
     }
+    server.give_roles(LESSER, &["for-lesser", "deleter"]).await;
     let given = put_roles(&lesser, &of(&server, ANN).await, "*", json!(["deleter"])).await;
     assert_eq!(given.status, 200, "{}", given.text);
     let mut writer = server.signed_in_holding("writer@example.com", &ALL[..2]).await;
@@ -212,4 +213,42 @@ async fn a_link_that_somebody_with_fewer_rights_made_opens_no_account_that_has_m
         server.client().post("/api/v1/password/reset", json!({ "token": link, "password": PASSWORD })).await;
     assert_eq!((answer.status, answer.code()), (400, "invalid_token"));
     assert_eq!(boss.get("/api/v1/admin/users?q=ann").await.json["users"][0]["factors"], json!([]));
+}
+
+#[tokio::test]
+async fn of_several_tags_one_has_to_be_the_present_one_to_the_byte() {
+    let server = TestApp::start().await;
+    let boss = boss(&server).await;
+    server.sign_up(ANN).await;
+    let path = of(&server, ANN).await;
+    let tag = async || boss.clone().get(&path).await.header("etag").trim_matches('"').to_owned();
+    for (list, expected) in [
+        ("\"0\", \"TAG\"", 200),
+        ("\"an,other\",\"TAG\" ,W/\"7\"", 200),
+        (" \"TAG\"", 200),
+        ("\"0\", \"7\"", 412),
+        ("W/\"TAG\"", 412),
+        ("TAG", 412),
+        ("\"+TAG\"", 412),
+        ("\"00TAG\"", 412),
+        ("\"\"", 412),
+        ("*, \"TAG\"", 400),
+    ] {
+        let sent = list.replace("TAG", &tag().await);
+        let answer = patch(&boss, &path, &sent, json!({ "name": "Ann" })).await;
+        assert_eq!(answer.status, expected, "{sent}: {}", answer.text);
+    }
+    // The clock stands: each change raises the number by one.
+    while !tag().await.contains(char::is_alphabetic) {
+        patch(&boss, &path, "*", json!({ "name": "Ann" })).await;
+    }
+    let upper = format!("\"{}\"", tag().await.to_uppercase());
+    assert_eq!(patch(&boss, &path, &upper, json!({ "name": "Ann" })).await.status, 412, "{upper}");
+    // Two lines are one list.
+    let present = format!("\"{}\"", tag().await);
+    let mut caller = boss.clone();
+    let headers =
+        [("if-match", "\"7\""), ("if-match", present.as_str()), ("content-type", "application/json")];
+    let answer = caller.raw(Method::PATCH, &path, &headers, b"{\"name\":\"Ann\"}".to_vec()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
 }

@@ -1,0 +1,128 @@
+//! Accounts that come to be worth more than those could give who may know what opens them.
+use super::{ANN, boss, log_in, of, patch, put_roles};
+use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, TestApp};
+use hallpass::admin::{Actor, users as others};
+use hallpass::web::Client as Caller;
+use serde_json::{Value, json};
+
+const MALLORY: &str = "mallory@example.com";
+
+/// Somebody who may make accounts and give the one role that they have.
+async fn mallory(server: &TestApp) -> Client {
+    server.define_role("editor", &[]).await;
+    server.signed_in_holding(MALLORY, &["hallpass:users:*"]).await
+}
+
+async fn make(by: &mut Client, body: Value) -> Answer {
+    let made = by.post("/api/v1/admin/users", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made
+}
+
+async fn choose(server: &TestApp, token: &str, password: &str) -> Answer {
+    server.client().post("/api/v1/password/reset", json!({ "token": token, "password": password })).await
+}
+
+/// What opened the account before opens nothing; what its mailbox got does.
+async fn begins_anew(server: &TestApp, former: &mut Client) {
+    assert_eq!(former.get("/api/v1/me").await.code(), "session_revoked");
+    assert_eq!(log_in(server, ANN, PASSWORD).await.status, 401);
+    let token = server.mailed_token(ANN, "/password/reset").await;
+    assert_eq!(choose(server, &token, OTHER_PASSWORD).await.status, 200);
+    assert_eq!(log_in(server, ANN, OTHER_PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_chose_the_password_does_not_rise_with_the_account() {
+    let server = TestApp::start().await;
+    let mut boss = boss(&server).await;
+    let mut mallory = mallory(&server).await;
+    make(&mut mallory, json!({ "email": ANN, "password": PASSWORD, "emailVerified": true })).await;
+    let path = of(&server, ANN).await;
+    let mut inside = server.sign_in(ANN).await;
+    // What they could give themselves changes nothing.
+    assert_eq!(put_roles(&mallory, &path, "*", json!(["for-mallory"])).await.status, 200);
+    assert_eq!(put_roles(&boss, &path, "*", json!([])).await.status, 200);
+    assert_eq!(inside.get("/api/v1/me").await.status, 200);
+    // A new password may be theirs as well.
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
+    assert_eq!(inside.post("/api/v1/password/change", change).await.status, 200);
+    let given = put_roles(&boss, &path, "*", json!(["editor"])).await;
+    assert_eq!(
+        (given.status, &given.json["user"]["roles"]),
+        (200, &json!(["editor", "user"])),
+        "{}",
+        given.text
+    );
+    assert_eq!(given.json["user"]["factors"], json!([]));
+    assert_eq!(log_in(&server, ANN, OTHER_PASSWORD).await.status, 401);
+    begins_anew(&server, &mut inside).await;
+    let events = boss.get(&format!("{path}/events?limit=50")).await.json;
+    let kinds: Vec<&Value> =
+        events["events"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
+    assert!(kinds.contains(&&json!("factors_reset")), "{events}");
+    // From then on it is its owner's.
+    let body = json!({ "email": ANN, "password": OTHER_PASSWORD, "tokenDelivery": "body" });
+    let mut owner = server.client();
+    owner.log_in(body).await;
+    assert_eq!(put_roles(&boss, &path, "*", json!(["admin"])).await.status, 200);
+    assert_eq!(owner.get("/api/v1/me").await.json["user"]["roles"], json!(["admin", "user"]));
+}
+
+#[tokio::test]
+async fn whoever_answered_for_the_address_does_not_rise_with_the_account_either() {
+    for how in ["verified", "moved", "answered for", "gone"] {
+        let server = TestApp::start().await;
+        let [boss, mallory] = [boss(&server).await, mallory(&server).await].map(|client| client.bearer);
+        let immediate = hallpass::config::RegistrationMode::Immediate;
+        let server = server.restart_with(|config| config.registration.mode = immediate).await;
+        let [boss, mut mallory] = [boss, mallory].map(|bearer| {
+            let mut client = server.client();
+            client.bearer = bearer;
+            client
+        });
+        let body =
+            json!({ "email": if how == "moved" { "x@example.com" } else { ANN }, "password": PASSWORD });
+        let registered = server.client().post("/api/v1/register", body.clone()).await;
+        assert!(registered.status < 300, "{}", registered.text);
+        let path = of(&server, body["email"].as_str().unwrap()).await;
+        let done = match how {
+            "verified" | "gone" => mallory.post_nothing(&format!("{path}/verify-email")).await,
+            _ => patch(&mallory, &path, "*", json!({ "email": ANN, "emailVerified": true })).await,
+        };
+        assert_eq!(done.status, 200, "{how}: {}", done.text);
+        let mut inside = server.sign_in(ANN).await;
+        let role = if how == "gone" {
+            let gone = boss.clone().delete(&of(&server, MALLORY).await).await;
+            assert_eq!(gone.status, 200, "{}", gone.text);
+            "for-mallory"
+        } else {
+            "admin"
+        };
+        assert_eq!(put_roles(&boss, &path, "*", json!([role])).await.status, 200);
+        begins_anew(&server, &mut inside).await;
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_an_administrator_was_shown_dies_when_an_operator_gives_more() {
+    let server = TestApp::start().await;
+    boss(&server).await;
+    let mut mallory = mallory(&server).await;
+    let made = make(&mut mallory, json!({ "email": ANN })).await;
+    let token = |link: &str| link.split("token=").nth(1).unwrap().to_owned();
+    let shown = token(made.json["link"].as_str().unwrap());
+    let id = hallpass::users::find_login(&server.app.db, ANN).await.unwrap().unwrap().user.id;
+    let (client, admin) = (Caller::local(), ["admin".to_owned()]);
+    let done = others::change_roles(&server.app, &Actor::operator(&client), id, &admin, &[]).await.unwrap();
+    assert!(done.changed && done.anew);
+    let link = done.link.expect("an operator hands it over");
+    assert_eq!(choose(&server, &shown, PASSWORD).await.code(), "invalid_token");
+    assert!(server.mails_to(ANN).await.is_empty());
+    assert_eq!(choose(&server, &token(&link.url), OTHER_PASSWORD).await.status, 200);
+    assert_eq!(log_in(&server, ANN, OTHER_PASSWORD).await.status, 200);
+    assert_eq!(log_in(&server, ANN, PASSWORD).await.status, 401);
+    let again =
+        others::change_roles(&server.app, &Actor::operator(&client), id, &["editor".to_owned()], &[]).await;
+    assert!(!again.unwrap().anew, "it is the owner's from then on");
+}
