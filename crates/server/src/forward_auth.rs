@@ -7,13 +7,12 @@ use crate::sessions::{Credential, Current};
 use crate::web::client::single;
 use crate::web::csrf;
 use crate::web::form::Query;
+use crate::web::{Routes, handlers};
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, HOST, HeaderName, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::Url;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// How proxies name the method of the request that they ask about.
 const METHODS: [HeaderName; 2] =
@@ -23,8 +22,8 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(forward_auth))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(forward_auth))
 }
 
 /// Whether a reverse proxy may let a request through. Answers 200 with `X-Auth-User`, `X-Auth-Email`, `X-Auth-Roles` and `X-Auth-Session`

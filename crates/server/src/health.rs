@@ -2,6 +2,7 @@
 use crate::app::App;
 use crate::error::{Code, Error, Problem, Result};
 use crate::mail;
+use crate::web::{Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,12 +10,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(live)).merge(handlers!(ready)).merge(handlers!(metrics))
 }
 
 /// State of the parts.

@@ -2,6 +2,7 @@
 use crate::app::App;
 use crate::config::Compat;
 use crate::error::Code;
+use crate::web::Routes;
 use crate::{
     account, admin, compat, emails, factors, forward_auth, health, invitations, keys, known_devices, login,
     passkeys, passwords, services, sessions,
@@ -15,7 +16,6 @@ use std::fmt::Write;
 use std::sync::OnceLock;
 use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
-use utoipa_axum::router::OpenApiRouter;
 
 /// What the document says of the server.
 pub fn about() -> OpenApi {
@@ -45,9 +45,9 @@ pub fn about() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
-/// The API's routes with their documentation.
-pub fn documented() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(about())
+/// The routes of the API.
+pub fn documented() -> Routes {
+    Routes::new()
         .merge(login::routes())
         .merge(sessions::routes())
         .merge(known_devices::routes())
@@ -71,7 +71,7 @@ pub fn document() -> String {
 
 /// The document of a server with route profiles.
 pub fn document_with(profiles: &Compat) -> String {
-    let document = finish(&compat::documented(profiles, documented().to_openapi()));
+    let document = finish(&compat::documented(profiles, documented().document(about())));
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
@@ -117,7 +117,7 @@ fn describe(status: &str, response: &mut Value) {
 fn texts(profiles: &Compat) -> &'static (String, String) {
     static TEXTS: [OnceLock<(String, String)>; 4] = [const { OnceLock::new() }; 4];
     TEXTS[usize::from(profiles.authify) + 2 * usize::from(profiles.authy)].get_or_init(|| {
-        let document = finish(&compat::documented(profiles, documented().to_openapi()));
+        let document = finish(&compat::documented(profiles, documented().document(about())));
         (document.to_string(), page(&document))
     })
 }

@@ -24,9 +24,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The whole server as a service; tests and production share it.
 pub fn router(app: &App) -> Router {
-    // The document is made when somebody asks for it: most servers are never asked.
-    let (api, _) = openapi::documented().split_for_parts();
-    let native = api
+    let native = openapi::documented()
+        .into_router()
         .merge(login::page_routes())
         .merge(passwords::page_routes())
         .merge(emails::page_routes())

@@ -8,24 +8,22 @@ use crate::ids::RowId;
 use crate::sessions::{Current, Said, SessionView, clear_cookies};
 use crate::users::{Profile, UserView};
 use crate::web::form::Query;
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Most events of one page.
 const PAGE: i64 = 100;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(show_me, change_me, delete_me))
-        .routes(routes!(export_me))
-        .routes(routes!(own_events))
-        .routes(routes!(own_factors))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(show_me, change_me, delete_me))
+        .merge(handlers!(export_me))
+        .merge(handlers!(own_events))
+        .merge(handlers!(own_factors))
 }
 
 /// The caller.

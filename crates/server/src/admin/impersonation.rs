@@ -10,17 +10,15 @@ use crate::roles;
 use crate::sessions::{Session, SessionView};
 use crate::users;
 use crate::web::path::Segment;
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(impersonate_user))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(impersonate_user))
 }
 
 /// Why somebody's place is taken.

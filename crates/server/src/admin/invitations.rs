@@ -12,15 +12,13 @@ use crate::names::Email;
 use crate::roles::MAX_PER_USER;
 use crate::web::form::Query;
 use crate::web::path::{Segment, row};
-use crate::web::{Body, Client, Fields, FromFields, MaybeBody};
+use crate::web::{Body, Client, Fields, FromFields, MaybeBody, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Invitations in a page, unless told otherwise.
 const PAGE: u16 = 50;
@@ -29,11 +27,11 @@ const PAGE_MAX: u16 = 200;
 /// Longest name of a role that is even looked at.
 const ROLE_MAX: usize = 100;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_invitations, create_invitation))
-        .routes(routes!(revoke_invitation))
-        .routes(routes!(resend_invitation))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(list_invitations, create_invitation))
+        .merge(handlers!(revoke_invitation))
+        .merge(handlers!(resend_invitation))
 }
 
 /// A page of invitations.

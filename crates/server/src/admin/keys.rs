@@ -4,16 +4,14 @@ use super::needs::{KeysRead, KeysWrite};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::keys::{self, SigningKeyView};
-use crate::web::{Client, Fields, FromFields, MaybeBody};
+use crate::web::{Client, Fields, FromFields, MaybeBody, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_keys)).routes(routes!(rotate_keys))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(list_keys)).merge(handlers!(rotate_keys))
 }
 
 /// Every signing key.

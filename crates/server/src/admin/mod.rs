@@ -31,14 +31,14 @@ use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::roles::{Authority, Grants, lock};
 use crate::sessions::Current;
+use crate::web::Routes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::marker::PhantomData;
-use utoipa_axum::router::OpenApiRouter;
 
 /// The routes of the administration.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn routes() -> Routes {
+    Routes::new()
         .merge(audit::routes())
         .merge(impersonation::routes())
         .merge(invitations::routes())

@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Problem, Result};
 use crate::roles::{self, Definition, Expected, MAX_PERMISSIONS, Role, RoleView};
 use crate::sessions::Said;
 use crate::web::path::Segment;
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::HeaderName;
@@ -15,11 +15,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use hallpass_crypto::permission;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_roles)).routes(routes!(show_role, put_role, delete_role))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(list_roles)).merge(handlers!(show_role, put_role, delete_role))
 }
 
 /// A permission of the server's own.

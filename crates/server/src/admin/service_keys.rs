@@ -7,20 +7,16 @@ use crate::ids::RowId;
 use crate::service_keys::{self, MOST_LIFE, NewKey, Scope, ServiceKey, ServiceKeyView};
 use crate::sessions::Said;
 use crate::web::path::{Segment, row};
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_service_keys, create_service_key))
-        .routes(routes!(revoke_service_key))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(list_service_keys, create_service_key)).merge(handlers!(revoke_service_key))
 }
 
 /// Every service key.

@@ -3,16 +3,15 @@ use super::Admin;
 use super::needs::SettingsRead;
 use crate::app::App;
 use crate::error::{Error, Problem, Result};
+use crate::web::{Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show_settings))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(show_settings))
 }
 
 /// What this node works with.

@@ -7,14 +7,13 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::statistics::{self, Day};
 use crate::web::form::Query;
+use crate::web::{Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Most days of an answer.
@@ -22,8 +21,8 @@ const MOST_DAYS: u32 = 366;
 /// Days of an answer when nobody says from when.
 const USUAL_DAYS: u32 = 30;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show_statistics))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(show_statistics))
 }
 
 /// One day, UTC.

@@ -11,7 +11,7 @@ use crate::login::{
 };
 use crate::sessions::{self, Current, Delivery, Said, clear_cookies, deliver, without_cookies};
 use crate::web::client::KnownDevice;
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, csrf};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, csrf, handlers};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -19,18 +19,16 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of the profile.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(authify_register))
-        .routes(routes!(authify_login))
-        .routes(routes!(authify_me, authify_me_by_post))
-        .routes(routes!(authify_refresh, authify_refresh_by_post))
-        .routes(routes!(authify_logout, authify_logout_by_post))
-        .routes(routes!(authify_logout_all, authify_logout_all_by_post))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(authify_register))
+        .merge(handlers!(authify_login))
+        .merge(handlers!(authify_me, authify_me_by_post))
+        .merge(handlers!(authify_refresh, authify_refresh_by_post))
+        .merge(handlers!(authify_logout, authify_logout_by_post))
+        .merge(handlers!(authify_logout_all, authify_logout_all_by_post))
 }
 
 /// A call that the user means: not a prefetch, not another site's page, not a HEAD, which axum answers as GET.

@@ -9,10 +9,10 @@ mod shape;
 
 use crate::app::App;
 use crate::config::Compat;
+use crate::web::Routes;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::{OpenApi, OpenApiBuilder};
 
 /// Routes of the profiles that are on, on paths where nothing is natively.
 pub fn beside(app: &App) -> Router<App> {
@@ -29,12 +29,12 @@ pub fn instead(app: &App) -> Option<Router<App>> {
     app.config.compat.authy.then(|| shaped_as_authy(app, authy::replaced()))
 }
 
-fn shaped_as_authify(app: &App, routes: OpenApiRouter<App>) -> Router<App> {
-    routes.split_for_parts().0.layer(from_fn_with_state(app.clone(), shape::authify))
+fn shaped_as_authify(app: &App, routes: Routes) -> Router<App> {
+    routes.into_router().layer(from_fn_with_state(app.clone(), shape::authify))
 }
 
-fn shaped_as_authy(app: &App, routes: OpenApiRouter<App>) -> Router<App> {
-    routes.split_for_parts().0.layer(from_fn_with_state(app.clone(), shape::authy))
+fn shaped_as_authy(app: &App, routes: Routes) -> Router<App> {
+    routes.into_router().layer(from_fn_with_state(app.clone(), shape::authy))
 }
 
 /// The document of the API with the profiles that are on.
@@ -44,9 +44,8 @@ pub fn documented(compat: &Compat, native: OpenApi) -> OpenApi {
         (false, true) => authy::added().merge(authy::replaced()),
         (false, false) => return native,
     };
-    let mut document = profile.split_for_parts().1;
-    document.info = native.info.clone();
     // What the profile has said already stays.
+    let mut document = profile.document(OpenApiBuilder::new().info(native.info.clone()).build());
     document.merge(native);
     document
 }

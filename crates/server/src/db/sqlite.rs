@@ -52,16 +52,19 @@ impl Sqlite {
 
     pub(super) fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = open_writer(&self.path)?;
+        // A new database has no history yet, which is an error.
+        let applied = migrations::history().get_applied_migrations(&mut connection);
+        if applied.is_ok_and(|applied| migrations::missing(&applied).is_empty()) {
+            return Ok(Vec::new());
+        }
         let report = migrations::runner().run(&mut connection).map_err(migration)?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 
     pub(super) fn pending_migrations(&self) -> Result<Vec<String>> {
         let mut connection = open_writer(&self.path)?;
-        let runner = migrations::runner();
-        let applied = runner.get_applied_migrations(&mut connection).map_err(migration)?;
-        let all = runner.get_migrations().iter();
-        Ok(all.filter(|one| !applied.contains(one)).map(ToString::to_string).collect())
+        let applied = migrations::history().get_applied_migrations(&mut connection).map_err(migration)?;
+        Ok(migrations::missing(&applied))
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<()> {

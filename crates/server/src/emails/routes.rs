@@ -6,18 +6,16 @@ use crate::names::Email;
 use crate::roles;
 use crate::sessions::{Current, Said};
 use crate::users::UserView;
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(change)).routes(routes!(confirm)).routes(routes!(undo))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(change)).merge(handlers!(confirm)).merge(handlers!(undo))
 }
 
 /// A new address.

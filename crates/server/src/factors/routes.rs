@@ -4,21 +4,16 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::error::{Problem, Result};
 use crate::sessions::{Current, FreshToken, Said, fresh_token};
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(set_up, remove))
-        .routes(routes!(confirm_app))
-        .routes(routes!(renew_codes))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(set_up, remove)).merge(handlers!(confirm_app)).merge(handlers!(renew_codes))
 }
 
 /// Begins to set up an authenticator app. It counts once one of its codes has confirmed it.

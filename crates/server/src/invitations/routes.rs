@@ -6,18 +6,16 @@ use crate::hashing::Password;
 use crate::names::Username;
 use crate::roles;
 use crate::users::UserView;
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(take_up))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(take_up))
 }
 
 /// What the invited person chooses.

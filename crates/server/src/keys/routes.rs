@@ -1,5 +1,6 @@
 //! `GET /.well-known/jwks.json` (RFC 7517 5).
 use crate::app::App;
+use crate::web::{Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
@@ -7,8 +8,6 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// A JSON Web Key Set.
 #[derive(Serialize, ToSchema)]
@@ -19,8 +18,8 @@ pub struct Jwks {
 }
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(jwks))
+pub fn routes() -> Routes {
+    Routes::new().merge(handlers!(jwks))
 }
 
 /// Public keys that verify access tokens.

@@ -5,20 +5,18 @@ use crate::cookies::SetCookies;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::DeviceId;
 use crate::sessions::{Current, clear_cookies};
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Segment};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, Segment, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(own_devices, forget_other_devices))
-        .routes(routes!(forget_device))
-        .routes(routes!(not_me))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(own_devices, forget_other_devices))
+        .merge(handlers!(forget_device))
+        .merge(handlers!(not_me))
 }
 
 /// Own devices.

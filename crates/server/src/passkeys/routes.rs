@@ -5,22 +5,20 @@ use crate::cookies::SetCookies;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::RowId;
 use crate::sessions::{Current, FreshToken, Said, fresh_token};
-use crate::web::{Body, Client, Fields, FromFields, Segment};
+use crate::web::{Body, Client, Fields, FromFields, Routes, Segment, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(creation_options))
-        .routes(routes!(add_passkey, list_passkeys))
-        .routes(routes!(rename_passkey, remove_passkey))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(creation_options))
+        .merge(handlers!(add_passkey, list_passkeys))
+        .merge(handlers!(rename_passkey, remove_passkey))
 }
 
 /// What an authenticator made.

@@ -5,20 +5,18 @@ use crate::error::{Problem, Result};
 use crate::hashing::Password;
 use crate::names::Email;
 use crate::sessions::{Current, Said};
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(forgot_password))
-        .routes(routes!(reset_password))
-        .routes(routes!(change_password))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(forgot_password))
+        .merge(handlers!(reset_password))
+        .merge(handlers!(change_password))
 }
 
 /// Whose password was forgotten.

@@ -9,9 +9,9 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Problem, Result};
 use crate::revocations::{self, Revocation};
 use crate::service_keys::{Scope, Service};
-use crate::web::Body;
 use crate::web::client::single;
 use crate::web::form::{Form, Query};
+use crate::web::{Body, Routes, handlers};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -20,8 +20,6 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Most revocations of a page.
 const PAGE: usize = 1000;
@@ -31,11 +29,11 @@ const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(introspect_token))
-        .routes(routes!(authorize_token))
-        .routes(routes!(revoked))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(introspect_token))
+        .merge(handlers!(authorize_token))
+        .merge(handlers!(revoked))
 }
 
 /// A token to ask about, as a form.

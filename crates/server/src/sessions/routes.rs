@@ -6,25 +6,23 @@ use crate::cookies::SetCookies;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SessionId;
 use crate::sessions;
-use crate::web::{Client, Fields, FromFields, MaybeBody, OwnOrigin, Segment};
+use crate::web::{Client, Fields, FromFields, MaybeBody, OwnOrigin, Routes, Segment, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(refresh))
-        .routes(routes!(logout))
-        .routes(routes!(logout_all))
-        .routes(routes!(list, end_others))
-        .routes(routes!(one, end_one))
-        .routes(routes!(csrf_token))
+pub fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(refresh))
+        .merge(handlers!(logout))
+        .merge(handlers!(logout_all))
+        .merge(handlers!(list, end_others))
+        .merge(handlers!(one, end_one))
+        .merge(handlers!(csrf_token))
 }
 
 /// A refresh token in the body, for clients without cookies.

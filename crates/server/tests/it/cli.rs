@@ -106,6 +106,20 @@ fn migrating_is_done_once_and_can_be_asked_about() {
 }
 
 #[test]
+fn a_database_whose_migrations_ran_as_something_else_is_refused_and_one_of_a_newer_version_is_not() {
+    let place = Place::migrated();
+    let database = rusqlite::Connection::open(place.database()).unwrap();
+    let newer = "insert into refinery_schema_history select 9999, 'later', applied_on, checksum \
+                 from refinery_schema_history where version = 1";
+    database.execute(newer, []).unwrap();
+    assert_eq!(place.run(&["migrate", "--json"]).json(), json!({ "applied": [] }));
+    database.execute("update refinery_schema_history set checksum = '7' where version = 3", []).unwrap();
+    place.run(&["migrate"]).fails_with("V3__sessions_by_end");
+    place.run(&["serve"]).fails_with("V3__sessions_by_end");
+    place.run(&["user", "list"]).fails_with("not up to date");
+}
+
+#[test]
 fn a_command_in_the_wrong_folder_makes_no_empty_database() {
     let place = Place::new();
     for command in [&["user", "list"][..], &["keys", "rotate"], &["backup", "copy.db"]] {

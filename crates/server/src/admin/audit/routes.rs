@@ -7,19 +7,17 @@ use crate::app::App;
 use crate::audit::{AuditEvent, Filter, Kind};
 use crate::error::{Error, Problem, Result};
 use crate::ids::UserId;
-use crate::web::Client;
 use crate::web::form::Query;
+use crate::web::{Client, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(in crate::admin) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_audit)).routes(routes!(export_audit))
+pub(in crate::admin) fn routes() -> Routes {
+    Routes::new().merge(handlers!(list_audit)).merge(handlers!(export_audit))
 }
 
 /// A page of the audit log.

@@ -7,15 +7,13 @@ use crate::error::{Error, Problem, Result};
 use crate::ids::RowId;
 use crate::web::form::Query;
 use crate::web::path::{Segment, Segments, row};
-use crate::web::{Client, Fields, FromFields, MaybeBody};
+use crate::web::{Client, Fields, FromFields, MaybeBody, Routes, handlers};
 use crate::webhooks::{self, Delivery, DeliveryView, State as Progress};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Deliveries in a page, unless told otherwise.
 const PAGE: u16 = 50;
@@ -24,11 +22,11 @@ const PAGE_MAX: u16 = 200;
 /// How far back a replay may look, in seconds: nothing is kept for ten years.
 const BACK_MAX: u64 = 3650 * 86_400;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_deliveries))
-        .routes(routes!(replay_delivery))
-        .routes(routes!(replay_dead_deliveries))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(list_deliveries))
+        .merge(handlers!(replay_delivery))
+        .merge(handlers!(replay_dead_deliveries))
 }
 
 /// A page of deliveries.

@@ -9,7 +9,7 @@ use crate::ids::RowId;
 use crate::sessions::Said;
 use crate::subscriptions::EventType;
 use crate::web::path::{Segment, row};
-use crate::web::{Body, Client, Fields, FromFields, MaybeBody};
+use crate::web::{Body, Client, Fields, FromFields, MaybeBody, Routes, handlers};
 use crate::webhooks::{self, Endpoint, EndpointView, NewEndpoint, OVERLAP_MAX};
 use axum::Json;
 use axum::extract::State;
@@ -17,8 +17,6 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 /// For how long a former secret signs as well, unless told otherwise.
@@ -26,14 +24,14 @@ const OVERLAP: Duration = Duration::from_secs(86_400);
 /// Longest address of an endpoint.
 const URL_MAX: usize = 2000;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_webhooks, create_webhook))
-        .routes(routes!(show_webhook, delete_webhook))
-        .routes(routes!(enable_webhook))
-        .routes(routes!(disable_webhook))
-        .routes(routes!(rotate_webhook_secret))
-        .routes(routes!(ping_webhook))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(list_webhooks, create_webhook))
+        .merge(handlers!(show_webhook, delete_webhook))
+        .merge(handlers!(enable_webhook))
+        .merge(handlers!(disable_webhook))
+        .merge(handlers!(rotate_webhook_secret))
+        .merge(handlers!(ping_webhook))
         .merge(deliveries::routes())
 }
 

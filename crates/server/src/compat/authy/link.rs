@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::login::{self, Proof, SameClient, Verified};
 use crate::roles;
 use crate::web::page::{error_page, message, page};
-use crate::web::{Client, OwnOrigin, Segment, csrf};
+use crate::web::{Client, OwnOrigin, Routes, Segment, csrf, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::ACCEPT;
@@ -16,12 +16,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this file.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(authy_open_link, authy_verify_link))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(authy_open_link, authy_verify_link))
 }
 
 /// A proven mailbox.

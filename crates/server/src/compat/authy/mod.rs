@@ -21,30 +21,28 @@ use crate::sessions::{
 use crate::templates::lasting;
 use crate::users::User;
 use crate::web::client::KnownDevice;
-use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// What is not there natively.
-pub(super) fn added() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(link::routes()).routes(routes!(authy_refresh_csrf))
+pub(super) fn added() -> Routes {
+    Routes::new().merge(link::routes()).merge(handlers!(authy_refresh_csrf))
 }
 
 /// What stands instead of native routes.
-pub(super) fn replaced() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(authy_register))
-        .routes(routes!(authy_login))
-        .routes(routes!(authy_verify))
-        .routes(routes!(authy_me))
-        .routes(routes!(authy_refresh))
-        .routes(routes!(authy_logout))
+pub(super) fn replaced() -> Routes {
+    Routes::new()
+        .merge(handlers!(authy_register))
+        .merge(handlers!(authy_login))
+        .merge(handlers!(authy_verify))
+        .merge(handlers!(authy_me))
+        .merge(handlers!(authy_refresh))
+        .merge(handlers!(authy_logout))
 }
 
 /// A registration whose tokens go into cookies.

@@ -44,8 +44,6 @@ impl Postgres {
     }
 
     pub(in crate::db) async fn pending_migrations(&self) -> Result<Vec<String>> {
-        let runner = migrations::runner();
-        let all = runner.get_migrations();
         let connection = self.pool.get().await?;
         let exists =
             connection.query_typed("select to_regclass('refinery_schema_history') is not null", &[]).await;
@@ -59,10 +57,7 @@ impl Postgres {
             applied =
                 rows.map_err(|error| failed(&error))?.iter().filter_map(|row| row.try_get(0).ok()).collect();
         }
-        let is_pending = |one: &&refinery::Migration| {
-            !applied.iter().any(|version| i64::from(*version) == i64::from(one.version()))
-        };
-        Ok(all.iter().filter(is_pending).map(ToString::to_string).collect())
+        Ok(migrations::missing_where(|version, _, _| applied.contains(&version)))
     }
 }
 

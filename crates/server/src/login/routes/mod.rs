@@ -9,19 +9,18 @@ pub use signup::{RegisterRequest, registration_cookie};
 
 use super::settings::{self, PublicSettings};
 use crate::app::App;
+use crate::web::{Routes, handlers};
 use axum::Json;
 use axum::extract::State;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn routes() -> Routes {
+    Routes::new()
         .merge(signup::routes())
         .merge(signin::routes())
         .merge(passkey::routes())
         .merge(reauthenticate::routes())
-        .routes(routes!(public_settings))
+        .merge(handlers!(public_settings))
 }
 
 /// What a user interface needs to know before anybody has signed in.

@@ -8,22 +8,20 @@ use crate::names::EMAIL_MAX;
 use crate::passkeys::Challenge;
 use crate::sessions::{Current, Delivery};
 use crate::web::client::KnownDevice;
-use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this file.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(passkey_options))
-        .routes(routes!(login_by_passkey))
-        .routes(routes!(passkey_options_in_attempt))
-        .routes(routes!(passkey_options_in_session))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(passkey_options))
+        .merge(handlers!(login_by_passkey))
+        .merge(handlers!(passkey_options_in_attempt))
+        .merge(handlers!(passkey_options_in_session))
 }
 
 /// Who wants to sign in, if that is known.

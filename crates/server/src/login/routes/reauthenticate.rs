@@ -7,19 +7,17 @@ use crate::login::passkey::Answered;
 use crate::login::reauthenticate::{Fresh, reauthenticate, send_code};
 use crate::login::second::Method;
 use crate::sessions::{Current, FreshToken, Said, fresh_token};
-use crate::web::{Body, Client, Fields, FromFields};
+use crate::web::{Body, Client, Fields, FromFields, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this file.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(prove_again)).routes(routes!(mail_code))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(prove_again)).merge(handlers!(mail_code))
 }
 
 /// A fresh proof of identity: `password`, a code as `otp`, or `passkey` with `ceremony`.

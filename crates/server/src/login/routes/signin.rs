@@ -14,7 +14,7 @@ use crate::names::{EMAIL_MAX, Email};
 use crate::sessions::{Delivery, EMAIL_OTP, Said, SessionView, TokenBody, deliver};
 use crate::users::UserView;
 use crate::web::client::KnownDevice;
-use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, MaybeBody, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -23,17 +23,15 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this file.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(login))
-        .routes(routes!(login_by_mail))
-        .routes(routes!(finish))
-        .routes(routes!(resend_code))
-        .routes(routes!(enrol))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(login))
+        .merge(handlers!(login_by_mail))
+        .merge(handlers!(finish))
+        .merge(handlers!(resend_code))
+        .merge(handlers!(enrol))
 }
 
 /// Answer of a sign-in: a session, or what is still missing.

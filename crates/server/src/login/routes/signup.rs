@@ -11,7 +11,7 @@ use crate::roles;
 use crate::sessions::{Delivery, Said};
 use crate::users::{User, UserView};
 use crate::web::client::KnownDevice;
-use crate::web::{Body, Client, Fields, FromFields, OwnOrigin};
+use crate::web::{Body, Client, Fields, FromFields, OwnOrigin, Routes, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -19,12 +19,10 @@ use axum::response::{IntoResponse, Response};
 use hallpass_crypto::secret::Opaque;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// The routes of this file.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(verify)).routes(routes!(resend))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(register)).merge(handlers!(verify)).merge(handlers!(resend))
 }
 
 /// A wish for an account.

@@ -7,24 +7,22 @@ use crate::app::App;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SessionId;
 use crate::sessions::Said;
-use crate::web::{Client, Segment, Segments};
+use crate::web::{Client, Routes, Segment, Segments, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(disable_user))
-        .routes(routes!(enable_user))
-        .routes(routes!(verify_user_email))
-        .routes(routes!(reset_user_password))
-        .routes(routes!(reset_user_factors))
-        .routes(routes!(end_user_sessions))
-        .routes(routes!(end_user_session))
-        .routes(routes!(delete_user))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(disable_user))
+        .merge(handlers!(enable_user))
+        .merge(handlers!(verify_user_email))
+        .merge(handlers!(reset_user_password))
+        .merge(handlers!(reset_user_factors))
+        .merge(handlers!(end_user_sessions))
+        .merge(handlers!(end_user_session))
+        .merge(handlers!(delete_user))
 }
 
 /// Closes an account and ends its sessions. Needs no fresh proof of identity: it only closes doors.

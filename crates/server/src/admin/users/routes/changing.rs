@@ -12,23 +12,18 @@ use crate::names::{Email, Username};
 use crate::passwords::{Context, check_rules};
 use crate::roles::{MAX_PER_USER, grants};
 use crate::users::{Profile, UserView};
-use crate::web::{Body, Client, Fields, FromFields, Segment};
+use crate::web::{Body, Client, Fields, FromFields, Routes, Segment, handlers};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::HeaderName};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Longest name of a role that is even looked at.
 const ROLE_MAX: usize = 100;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create_user))
-        .routes(routes!(change_user))
-        .routes(routes!(put_user_roles))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(handlers!(create_user)).merge(handlers!(change_user)).merge(handlers!(put_user_roles))
 }
 
 /// An account to be made.

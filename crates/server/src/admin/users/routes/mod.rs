@@ -9,16 +9,16 @@ use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::roles;
 use crate::users::{User, UserView};
+use crate::web::Routes;
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::http::header::HeaderName;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 
 /// The routes of this module.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(reading::routes()).merge(changing::routes()).merge(acting::routes())
+pub fn routes() -> Routes {
+    Routes::new().merge(reading::routes()).merge(changing::routes()).merge(acting::routes())
 }
 
 /// One account.

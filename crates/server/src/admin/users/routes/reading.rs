@@ -8,26 +8,24 @@ use crate::error::{Code, Error, Problem, Result};
 use crate::roles;
 use crate::sessions::{self, SessionView};
 use crate::users::{self, Search, UserView};
-use crate::web::Segment;
 use crate::web::form::Query;
+use crate::web::{Routes, Segment, handlers};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// Most users or events of a page.
 const PAGE: u16 = 100;
 /// Users or events of a page that nobody gave a size.
 const USUAL: u16 = 50;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(find_users))
-        .routes(routes!(show_user))
-        .routes(routes!(list_sessions))
-        .routes(routes!(list_events))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .merge(handlers!(find_users))
+        .merge(handlers!(show_user))
+        .merge(handlers!(list_sessions))
+        .merge(handlers!(list_events))
 }
 
 /// A page of accounts.
