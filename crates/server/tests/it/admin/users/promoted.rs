@@ -1,11 +1,15 @@
 //! Accounts that come to be worth more than those could give who may know what opens them.
 use super::{ANN, boss, log_in, of, patch, put_roles};
-use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, TestApp};
+use crate::passkeys;
+use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, SecurityKey, TestApp};
 use hallpass::admin::{Actor, users as others};
+use hallpass::db::Statements;
 use hallpass::web::Client as Caller;
 use serde_json::{Value, json};
 
 const MALLORY: &str = "mallory@example.com";
+/// Where the account would have gone.
+const MOVED: &str = "moved@example.com";
 
 /// Somebody who may make accounts and give the one role that they have.
 async fn mallory(server: &TestApp) -> Client {
@@ -29,7 +33,42 @@ async fn begins_anew(server: &TestApp, former: &mut Client) {
     assert_eq!(log_in(server, ANN, PASSWORD).await.status, 401);
     let token = server.mailed_token(ANN, "/password/reset").await;
     assert_eq!(choose(server, &token, OTHER_PASSWORD).await.status, 200);
-    assert_eq!(log_in(server, ANN, OTHER_PASSWORD).await.status, 200);
+    let owner = log_in(server, ANN, OTHER_PASSWORD).await;
+    assert!(owner.json["accessToken"].is_string(), "no factor of anybody's is asked for: {}", owner.text);
+}
+
+/// What somebody who is inside leaves there in order to come back.
+struct Planted {
+    key: SecurityKey,
+    confirm: String,
+    undo: String,
+}
+
+/// Sets an app and a passkey up, and begins to move the account to another mailbox.
+async fn plant(server: &TestApp, inside: &mut Client) -> Planted {
+    let mut key = SecurityKey::of(server);
+    passkeys::enrol(inside, &mut key).await;
+    inside.set_up_totp(server).await;
+    let asked = inside.post("/api/v1/email/change", json!({ "email": MOVED })).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let confirm = server.mailed_token(MOVED, "/email/confirm").await;
+    Planted { key, confirm, undo: server.mailed_token(ANN, "/email/undo").await }
+}
+
+impl Planted {
+    async fn is_gone(mut self, server: &TestApp) {
+        let refused = passkeys::sign_in(server, &mut self.key).await;
+        assert_eq!(refused.status, 401, "{}", refused.text);
+        for (way, token) in [("confirm", &self.confirm), ("undo", &self.undo)] {
+            let path = format!("/api/v1/email/{way}");
+            let dead = server.client().post(&path, json!({ "token": token })).await;
+            assert_eq!((dead.status, dead.code()), (400, "invalid_token"), "{way}");
+        }
+        for sql in ["select count(*) from totp_secrets", "select count(*) from recovery_codes"] {
+            let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
+            assert_eq!(row.int().unwrap(), 0, "{sql}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -47,6 +86,9 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     // A new password may be theirs as well.
     let change = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
     assert_eq!(inside.post("/api/v1/password/change", change).await.status, 200);
+    let planted = plant(&server, &mut inside).await;
+    let before = boss.get(&path).await;
+    assert_eq!(before.json["user"]["factors"], json!(["password", "passkey", "recovery_code", "totp"]));
     let given = put_roles(&boss, &path, "*", json!(["editor"])).await;
     assert_eq!(
         (given.status, &given.json["user"]["roles"]),
@@ -57,6 +99,7 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     assert_eq!(given.json["user"]["factors"], json!([]));
     assert_eq!(log_in(&server, ANN, OTHER_PASSWORD).await.status, 401);
     begins_anew(&server, &mut inside).await;
+    planted.is_gone(&server).await;
     let events = boss.get(&format!("{path}/events?limit=50")).await.json;
     let kinds: Vec<&Value> =
         events["events"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
