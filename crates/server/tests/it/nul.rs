@@ -11,8 +11,7 @@ const ANN: &str = "ann@example.com";
 /// Everybody who may call: a stranger, a user, an administrator and a service.
 async fn callers(server: &TestApp) -> [Client; 4] {
     let mut ann = server.signed_in(ANN).await;
-    let boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let boss = server.boss().await;
     let (_, secret) =
         server.service_key("shop", &[Scope::Authorize, Scope::Introspect, Scope::Revocations], None).await;
     let mut shop = server.client();

@@ -1,5 +1,5 @@
 //! Accounts that come to be worth more than those could give who may know what opens them.
-use super::{ANN, boss, log_in, of, patch, put_roles};
+use super::{ANN, log_in, of, patch, put_roles};
 use crate::passkeys;
 use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, SecurityKey, TestApp};
 use hallpass::admin::{Actor, users as others};
@@ -56,7 +56,7 @@ async fn plant(server: &TestApp, inside: &mut Client) -> Planted {
 }
 
 impl Planted {
-    async fn is_gone(mut self, server: &TestApp) {
+    async fn is_gone(&mut self, server: &TestApp) {
         let refused = passkeys::sign_in(server, &mut self.key).await;
         assert_eq!(refused.status, 401, "{}", refused.text);
         for (way, token) in [("confirm", &self.confirm), ("undo", &self.undo)] {
@@ -74,7 +74,7 @@ impl Planted {
 #[tokio::test]
 async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut mallory = mallory(&server).await;
     make(&mut mallory, json!({ "email": ANN, "password": PASSWORD, "emailVerified": true })).await;
     let path = of(&server, ANN).await;
@@ -86,7 +86,7 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     // A new password may be theirs as well.
     let change = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
     assert_eq!(inside.post("/api/v1/password/change", change).await.status, 200);
-    let planted = plant(&server, &mut inside).await;
+    let mut planted = plant(&server, &mut inside).await;
     let before = boss.get(&path).await;
     assert_eq!(before.json["user"]["factors"], json!(["password", "passkey", "recovery_code", "totp"]));
     let given = put_roles(&boss, &path, "*", json!(["editor"])).await;
@@ -116,7 +116,7 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
 async fn whoever_answered_for_the_address_does_not_rise_with_the_account_either() {
     for how in ["verified", "moved", "answered for", "gone"] {
         let server = TestApp::start().await;
-        let [boss, mallory] = [boss(&server).await, mallory(&server).await].map(|client| client.bearer);
+        let [boss, mallory] = [server.boss().await, mallory(&server).await].map(|client| client.bearer);
         let immediate = hallpass::config::RegistrationMode::Immediate;
         let server = server.restart_with(|config| config.registration.mode = immediate).await;
         let [boss, mut mallory] = [boss, mallory].map(|bearer| {
@@ -150,7 +150,7 @@ async fn whoever_answered_for_the_address_does_not_rise_with_the_account_either(
 #[tokio::test]
 async fn a_link_that_an_administrator_was_shown_dies_when_an_operator_gives_more() {
     let server = TestApp::start().await;
-    boss(&server).await;
+    server.boss().await;
     let mut mallory = mallory(&server).await;
     let made = make(&mut mallory, json!({ "email": ANN })).await;
     let token = |link: &str| link.split("token=").nth(1).unwrap().to_owned();
