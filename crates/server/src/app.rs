@@ -173,7 +173,7 @@ pub struct Parts {
 }
 
 impl App {
-    /// Puts the parts together; signing keys are loaded by `keys::load`.
+    /// Puts the parts together; signing keys are loaded by `keys::maintain`.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, db, clock, random, ring, hashing, templates, redis, places } = parts;
         let request_prefix = u64::from_be_bytes(bytes(&*random));

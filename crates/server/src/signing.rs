@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// The key that signs and all keys that verify.
 #[derive(Default)]
 pub struct KeySet {
-    /// Signs new tokens; `None` only before `keys::load`.
+    /// Signs new tokens; `None` only before `keys::maintain`.
     pub active: Option<SigningKey>,
     /// Verify tokens, by key id.
     pub verifying: HashMap<String, VerifyingKey>,
@@ -22,8 +22,15 @@ pub struct KeySet {
 #[derive(Default)]
 pub struct Signing {
     current: RwLock<Arc<KeySet>>,
-    /// When keys were last looked for on behalf of a token, by the monotonic clock.
-    turn: Mutex<Option<Duration>>,
+    turn: Mutex<Option<Looked>>,
+}
+
+/// A look for keys on behalf of a token.
+pub struct Looked {
+    /// When, by the monotonic clock.
+    pub at: Duration,
+    /// Whether the database answered.
+    pub answered: bool,
 }
 
 impl Signing {
@@ -34,7 +41,7 @@ impl Signing {
 
     /// Waits for the turn to read keys and put them in place, so that what was read before never replaces what was read after.
     /// Holds when somebody last looked on behalf of a token.
-    pub async fn turn(&self) -> MutexGuard<'_, Option<Duration>> {
+    pub async fn turn(&self) -> MutexGuard<'_, Option<Looked>> {
         self.turn.lock().await
     }
 

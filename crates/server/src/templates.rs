@@ -53,6 +53,8 @@ const BUILT_IN: &[(&str, &str)] = embedded![
     "mail/password_changed.txt",
     "mail/password_reset.html",
     "mail/password_reset.txt",
+    "mail/password_wanted.html",
+    "mail/password_wanted.txt",
     "mail/recovery_code_used.html",
     "mail/recovery_code_used.txt",
     "mail/refresh_token_reused.html",
@@ -161,6 +163,7 @@ fn count(number: u64, unit: &str) -> String {
 /// `5 minutes`, `24 hours`: seconds for people, who are never told more than there is.
 pub fn lasting(seconds: u64) -> String {
     match seconds {
+        0..60 => count(seconds, "second"),
         7200.. => count(seconds / 3600, "hour"),
         _ => count(seconds / 60, "minute"),
     }

@@ -16,6 +16,7 @@ use crate::known_devices::{self, DeviceView};
 use crate::login;
 use crate::mail::{self, Message};
 use crate::passkeys::{self, Passkey, PasskeyView};
+use crate::roles;
 use crate::sessions::{self, Current, SessionView, device};
 use crate::users::{self, Profile, User, UserView};
 use crate::web::Client;
@@ -118,6 +119,10 @@ pub async fn delete(app: &App, current: &Current, client: &Client) -> Result<()>
     current.require_fresh(app, now)?;
     let mut tx = app.db.begin().await?;
     users::lock_factors(&mut tx, current.user.id).await?;
+    if current.user.roles.iter().any(|role| role == roles::ADMIN) {
+        // Before the rows of invitations, as everybody takes them who holds both.
+        roles::lock(&mut tx).await?;
+    }
     let current = current.anew(app, &mut tx, now).await?;
     current.require_fresh(app, now)?;
     let event = Event::new(Kind::UserDeleted, client).user(current.user.id);

@@ -82,10 +82,8 @@ async fn begin(
     if app.config.sessions.impersonation_ttl.is_zero() {
         return Err(refused("Nobody acts as somebody else here: sessions.impersonation_ttl is 0."));
     }
-    admin.require_fresh(app)?;
-    let mut tx = app.db.begin().await?;
+    let (mut tx, admin) = admin.begin(app).await?;
     let now = app.now();
-    let admin = admin.anew(app, &mut tx, now).await?;
     let user = users::find_in(&mut tx, id).await?.ok_or_else(|| Error::new(Code::NotFound))?;
     if user.id == admin.current.user.id {
         return Err(refused("This is your own account."));

@@ -11,7 +11,7 @@ use crate::mail;
 use crate::names::Email;
 use crate::roles::MAX_PER_USER;
 use crate::web::form::Query;
-use crate::web::path::Segment;
+use crate::web::path::{Segment, row};
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody};
 use axum::Json;
 use axum::extract::State;
@@ -97,7 +97,7 @@ pub struct InvitationRequest {
     email: Email,
     /// Display name.
     name: Option<String>,
-    /// Roles beyond `user`. Takes `hallpass:users:roles`, and only what the caller holds.
+    /// Roles beyond `user`. Takes `hallpass:users:roles`, and only roles that the caller has, unless they hold everything.
     roles: Option<Vec<String>>,
     /// Life of the link in seconds, from 60 to 7776000; without it `registration.invitation_ttl`.
     #[schema(value_type = Option<u64>)]
@@ -153,8 +153,8 @@ impl FromFields for ResendInvitationRequest {
     }
 }
 
-/// Mails a new link; the former one is dead. An expired invitation comes back to life by it. Needs a fresh proof of identity, and takes only
-/// what the caller holds, as inviting does.
+/// Mails a new link; the former one is dead. An expired invitation comes back to life by it. Needs a fresh proof of identity, and takes
+/// only roles that the caller has, as inviting does.
 #[utoipa::path(post, path = "/api/v1/admin/invitations/{id}/resend", tag = "administration", security(("bearer" = ["hallpass:invitations:write"])),
     params(("id" = String, Path, description = "Id of the invitation")), request_body = Option<ResendInvitationRequest>, responses(
     (status = 200, body = OneInvitation), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -166,7 +166,7 @@ async fn resend_invitation(
     Segment(id): Segment,
     MaybeBody(request): MaybeBody<ResendInvitationRequest>,
 ) -> Result<Json<OneInvitation>> {
-    let renewed = resend(&app, &admin, &client, parse(&id)?, request.expires_in).await?;
+    let renewed = resend(&app, &admin, &client, row(&id)?, request.expires_in).await?;
     Ok(Json(OneInvitation { invitation: renewed.view(app.now()) }))
 }
 
@@ -180,12 +180,8 @@ async fn revoke_invitation(
     admin: Admin<InvitationsWrite>,
     Segment(id): Segment,
 ) -> Result<Json<OneInvitation>> {
-    let revoked = revoke(&app, &admin, &client, parse(&id)?).await?;
+    let revoked = revoke(&app, &admin, &client, row(&id)?).await?;
     Ok(Json(OneInvitation { invitation: revoked.view(app.now()) }))
-}
-
-fn parse(id: &str) -> Result<RowId> {
-    RowId::parse(id).ok_or_else(|| Error::new(Code::NotFound))
 }
 
 /// Giving roles takes the permission to give them, here as everywhere.

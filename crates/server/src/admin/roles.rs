@@ -112,7 +112,7 @@ async fn put_role(
     Ok(tagged(&role))
 }
 
-/// Removes a role that nobody has. Needs a fresh proof of identity.
+/// Removes a role that nobody has and that no live invitation names. Needs a fresh proof of identity.
 #[utoipa::path(delete, path = "/api/v1/admin/roles/{name}", tag = "administration", security(("bearer" = ["hallpass:roles:write"])),
     params(("name" = String, Path, description = "Name of the role"), ("If-Match" = Option<String>, Header, description = "`ETag` of what was read, or *")), responses(
     (status = 200, body = Said), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),

@@ -2,11 +2,11 @@
 use super::Admin;
 use super::needs::{ServiceKeysRead, ServiceKeysWrite};
 use crate::app::App;
-use crate::error::{Code, Error, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::ids::RowId;
 use crate::service_keys::{self, MOST_LIFE, NewKey, Scope, ServiceKey, ServiceKeyView};
 use crate::sessions::Said;
-use crate::web::path::Segment;
+use crate::web::path::{Segment, row};
 use crate::web::{Body, Client, Fields, FromFields};
 use axum::Json;
 use axum::extract::State;
@@ -110,8 +110,7 @@ async fn revoke_service_key(
     admin: Admin<ServiceKeysWrite>,
     Segment(id): Segment,
 ) -> Result<Json<Said>> {
-    let id = RowId::parse(&id).ok_or_else(|| Error::new(Code::NotFound))?;
-    revoke(&app, &admin, &client, id).await?;
+    revoke(&app, &admin, &client, row(&id)?).await?;
     Ok(Json(Said { message: "The key opens nothing any more." }))
 }
 

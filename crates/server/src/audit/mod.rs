@@ -36,7 +36,7 @@ use data_encoding::HEXLOWER;
 use hallpass_crypto::digest::equal;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 pub use store::StoredEvent;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -227,13 +227,26 @@ pub async fn sign_ends_anew(app: &App) -> Result<()> {
 /// Signs the ends that are under no key of ours, on the word of an operator who has looked at what `verify` finds: after the secret key
 /// was lost, or somebody wrote into the log. The event in `main` tells which. Returns their chains.
 pub async fn sign_foreign_ends(app: &App) -> Result<Vec<String>> {
-    let mut signed = Vec::new();
-    for (chain, end) in store::ends(&mut &app.db).await? {
-        let Some(head) = end.head.as_deref().filter(|_| !is_signed(app, &chain, &end)) else { continue };
-        let mac = app.secrets.audit.mac(&chain::head_message(&chain, end.seq, head));
-        store::sign(&mut &app.db, &chain, &end, &mac).await?;
-        signed.push(chain);
+    let mut signed = BTreeSet::new();
+    // Again, for the chains that have gone on between reading and signing.
+    loop {
+        let mut ends = store::ends(&mut &app.db).await?;
+        ends.retain(|chain, end| end.head.is_some() && !is_signed(app, chain, end));
+        if ends.is_empty() {
+            break;
+        }
+        for (chain, end) in ends {
+            let mac = app.secrets.audit.mac(&chain::head_message(
+                &chain,
+                end.seq,
+                end.head.as_deref().unwrap_or_default(),
+            ));
+            if store::sign(&mut &app.db, &chain, &end, &mac).await? {
+                signed.insert(chain);
+            }
+        }
     }
+    let signed: Vec<String> = signed.into_iter().collect();
     if !signed.is_empty() {
         let detail = serde_json::json!({ "chains": signed });
         record_alone(app, Event::new(Kind::AuditEndsSigned, &Client::local()).detail(detail)).await?;

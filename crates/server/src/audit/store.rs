@@ -97,16 +97,16 @@ pub(super) async fn set_head(
     db.execute(sql, &[head.into(), mac.into(), chain.into()]).await.map(drop)
 }
 
-/// Puts another MAC to an end, unless the chain has gone on.
+/// Puts another MAC to an end. `false` when the chain has gone on.
 pub(super) async fn sign(
     db: &mut impl Statements,
     chain: &str,
     end: &End,
     mac: &[u8],
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let sql = "update audit_chains set mac = $1 where chain = $2 and seq = $3 and head = $4";
     let params = [mac.into(), chain.into(), end.seq.into(), end.head.as_deref().into()];
-    db.execute(sql, &params).await.map(drop)
+    Ok(db.execute(sql, &params).await? == 1)
 }
 
 /// The ends of all chains as they are at one moment.

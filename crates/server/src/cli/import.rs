@@ -61,7 +61,7 @@ pub(super) struct Import {
     /// Addresses of which the file does not say so were proven in the former system.
     #[arg(long)]
     emails_verified: bool,
-    /// File with the password hash parameters of a Firebase project, as its console shows them.
+    /// File with the password hash parameters of a Firebase project, as its console or its API shows them.
     #[arg(long, value_name = "FILE")]
     hash_config: Option<PathBuf>,
     /// File whose first line is the passphrase of an export.

@@ -64,7 +64,7 @@ pub enum OnFailure {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hooks {
-    /// Asked before a registration, for known and unknown addresses alike. An https address.
+    /// Asked before a registration, for known and unknown addresses alike, and before an invitation becomes an account. An https address.
     pub before_register: Option<String>,
     /// Asked before a session begins, once everything is proven. An https address.
     pub before_login: Option<String>,

@@ -137,9 +137,9 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
     };
     let secret = codes::issue(app, &mut tx, &issue, now).await?;
     let link = format!("{}/password/reset?token={}", app.public_url, secret.expose());
-    let minutes = app.config.codes.reset_ttl.as_secs() / 60;
+    let seconds = app.config.codes.reset_ttl.as_secs();
     mail::enqueue(app, &mut tx, &old.typed, &Message::EmailChangeUndone {}, now).await?;
-    mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, minutes }, now).await?;
+    mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, seconds }, now).await?;
     let event = Event::new(Kind::EmailChangeUndone, client)
         .user(found.user)
         .identifier(&former.email_normalised)

@@ -66,7 +66,7 @@ async fn confirm_app(
     Body(request): Body<ConfirmRequest>,
 ) -> Result<(SetCookies, Json<FactorAdded>)> {
     let (session, recovery_codes) = confirm_totp(&app, &current, &client, &request.otp).await?;
-    let (cookies, token) = fresh_token(&app, &session).await?;
+    let (cookies, token) = fresh_token(&app, &session, &current).await?;
     let message = "The authenticator app is set up. Keep the recovery codes where you find them without it.";
     Ok((cookies, Json(FactorAdded { message, recovery_codes, token })))
 }

@@ -8,7 +8,7 @@ pub const MAX_RECORD: usize = 1 << 20;
 /// How a file holds its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// One on each line, or one array.
+    /// One on each line, or arrays behind each other.
     Lines,
     /// A document with an array `users`, or one array. Several stand behind each other where somebody has joined files.
     Document,

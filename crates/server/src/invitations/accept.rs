@@ -119,12 +119,10 @@ pub async fn accept(app: &App, client: &Client, wish: Acceptance) -> Result<User
 /// Which of the roles whoever answers for an invitation may give at this moment, and which not. Under [`roles::lock`], which whoever takes
 /// rights holds too.
 async fn still_given(app: &App, tx: &mut Tx, invitation: &Invitation) -> Result<(Vec<String>, Vec<String>)> {
-    let mut held = Grants::NONE;
-    if let Some(inviter) = invitation.invited_by
-        && let Some(user) = users::find_in(tx, inviter).await?.filter(|user| user.disabled_at.is_none())
-    {
-        held = roles::grants_in(app, &mut *tx, &user.roles).await?;
-    }
+    let held = match invitation.invited_by {
+        Some(inviter) => users::grants_now(app, tx, inviter).await?,
+        None => Grants::NONE,
+    };
     let by = invitation.invited_by.map_or(Authority::Operator, |inviter| Authority::Holder(inviter, &held));
     let may = invitation.invited_by.is_none() || held.allows(roles::GIVE);
     let (mut given, mut dropped) = (Vec::new(), Vec::new());

@@ -165,7 +165,7 @@ fn check_life(app: &App, life: Option<Duration>) -> Result<Duration> {
 /// Invites somebody, under [`roles::lock`]; [`mail::commit`] ends it.
 ///
 /// # Errors
-/// [`Code::ValidationFailed`] for roles or life; [`Code::Forbidden`] for roles that hold what the actor does not;
+/// [`Code::ValidationFailed`] for roles or life; [`Code::Forbidden`] for roles that the actor does not have;
 /// [`Code::RegistrationClosed`]; [`Code::EmailTaken`] when the address has an account,
 /// which whoever may invite may know; [`Code::InvitationExists`]; [`Code::RateLimited`] when the address got too many mails of late.
 pub async fn create(app: &App, tx: &mut Tx, actor: Actor<'_>, invite: &Invite) -> Result<Invitation> {

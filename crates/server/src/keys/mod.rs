@@ -16,9 +16,9 @@ use crate::bus::Notice;
 use crate::clock::Timestamp;
 use crate::config::SigningAlgorithm;
 use crate::db::{Statements, Tx};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::roles::Authority;
-use crate::signing::KeySet;
+use crate::signing::{KeySet, Looked};
 use crate::web::Client;
 use data_encoding::HEXLOWER;
 use hallpass_crypto::jwk::{Algorithm, SigningKey, VerifyingKey};
@@ -128,11 +128,15 @@ pub async fn look_again(app: &App) -> Result<()> {
     let asked = app.clock.monotonic();
     let mut turn = app.signing.turn().await;
     let now = app.clock.monotonic();
-    if turn.is_some_and(|looked| looked >= asked || now.saturating_sub(looked) < LOOK_EVERY) {
-        return Ok(());
+    if let Some(last) = turn.as_ref()
+        && (last.at >= asked || now.saturating_sub(last.at) < LOOK_EVERY)
+    {
+        // A good token must not be called a bad one because nobody could look.
+        return if last.answered { Ok(()) } else { Err(Error::new(Code::Unavailable)) };
     }
-    *turn = Some(now);
-    look(app).await
+    let found = look(app).await;
+    *turn = Some(Looked { at: now, answered: found.is_ok() });
+    found
 }
 
 /// Called in its turn.

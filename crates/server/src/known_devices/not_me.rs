@@ -71,8 +71,11 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     if user.has_password {
         users::clear_password(&mut tx, user.id, now).await?;
     }
+    // Not the time in its id, which may lie behind an end of all sessions by a clock that was ahead.
+    let begun = sessions::find_any(&mut tx, user.id, session).await?.map(|session| session.created_at);
     let revoked = end(app, &mut tx, &user, session, end_others, now).await?;
-    let suspected = passkeys::suspect_since(&mut tx, user.id, session.begun_at(), now).await?;
+    let begun = begun.unwrap_or_else(|| session.begun_at());
+    let suspected = passkeys::suspect_since(&mut tx, user.id, begun, now).await?;
     let password = if user.has_password && user.disabled_at.is_none() {
         Some(codes::issue(app, &mut tx, &choice(app, &user), now).await?)
     } else {

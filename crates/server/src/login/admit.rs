@@ -225,7 +225,7 @@ pub(super) fn methods(needs: Needs, user: &User) -> Vec<&'static str> {
 pub(super) fn code_message(app: &App, client: &Client, code: String) -> Message {
     Message::SignInCode {
         code,
-        minutes: app.config.codes.sign_in_code_life().as_secs().div_ceil(60),
+        seconds: app.config.codes.sign_in_code_life().as_secs(),
         ip: client.ip.to_string(),
         device: device::describe(client.agent.as_deref().unwrap_or_default()),
     }

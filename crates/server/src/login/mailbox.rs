@@ -250,8 +250,8 @@ async fn finish(app: &App, tx: &mut Tx, user: User, proven: bool, now: Timestamp
     if app.config.compat.authy {
         // Its front ends know no page that takes the token of the answer: the proven mailbox gets the way to one.
         let link = format!("{}/password/reset?token={}", app.public_url, token.expose());
-        let minutes = app.config.codes.reset_ttl.as_secs() / 60;
-        mail::enqueue(app, tx, &user.email, &Message::PasswordReset { link, minutes }, now).await?;
+        let seconds = app.config.codes.reset_ttl.as_secs();
+        mail::enqueue(app, tx, &user.email, &Message::PasswordWanted { link, seconds }, now).await?;
     }
     Ok(Verified::PasswordRequired(user, token))
 }

@@ -90,8 +90,8 @@ pub(super) fn link_message(app: &App, client: &Client, link: &Opaque, code: Stri
     Message::SignInLink {
         link: format!("{}/sign-in?token={}", app.public_url, link.expose()),
         code,
-        link_minutes: app.config.login.link_ttl.as_secs() / 60,
-        code_minutes: app.config.codes.sign_in_code_life().as_secs().div_ceil(60),
+        link_seconds: app.config.login.link_ttl.as_secs(),
+        code_seconds: app.config.codes.sign_in_code_life().as_secs(),
         ip: client.ip.to_string(),
         device: device::describe(client.agent.as_deref().unwrap_or_default()),
     }

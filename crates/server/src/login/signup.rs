@@ -142,7 +142,7 @@ fn verify_message(app: &App, link: &Opaque, code: String) -> Message {
         link: verify_link(app, link),
         code,
         link_seconds: settings.verify_link_ttl.as_secs(),
-        code_minutes: settings.verify_code_life().as_secs() / 60,
+        code_seconds: settings.verify_code_life().as_secs(),
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Message {
         /// Life of the link.
         link_seconds: u64,
         /// Life of the code.
-        code_minutes: u64,
+        code_seconds: u64,
     },
     /// Somebody registered with, or moved to, an address that has an account.
     AccountExists {
@@ -30,7 +30,14 @@ pub enum Message {
         /// Opens the page that asks for the new password.
         link: String,
         /// Life of the link.
-        minutes: u64,
+        seconds: u64,
+    },
+    /// The account has no password, or none any more: link to choose one.
+    PasswordWanted {
+        /// Opens the page that asks for the new password.
+        link: String,
+        /// Life of the link.
+        seconds: u64,
     },
     /// The password is another one now.
     PasswordChanged {
@@ -161,7 +168,7 @@ pub enum Message {
         /// Six digits.
         code: String,
         /// Life of the code.
-        minutes: u64,
+        seconds: u64,
         /// Of the client.
         ip: String,
         /// Of the client, for people.
@@ -174,9 +181,9 @@ pub enum Message {
         /// Six digits.
         code: String,
         /// Life of the link.
-        link_minutes: u64,
+        link_seconds: u64,
         /// Life of the code.
-        code_minutes: u64,
+        code_seconds: u64,
         /// Of the client.
         ip: String,
         /// Of the client, for people.
@@ -227,6 +234,7 @@ impl Message {
             Self::AccountExists { .. } => "account_exists",
             Self::Welcome {} => "welcome",
             Self::PasswordReset { .. } => "password_reset",
+            Self::PasswordWanted { .. } => "password_wanted",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasskeyAdded(_) => "passkey_added",
             Self::PasskeyRemoved(_) => "passkey_removed",
@@ -265,16 +273,22 @@ impl Message {
     }
 
     /// One of each, to try the templates with.
-    pub fn samples() -> [Self; 24] {
+    pub fn samples() -> [Self; 25] {
         let link = || "https://auth.example.com/page?token=sample".to_owned();
         let at = || "2026-01-01T00:00:00Z".to_owned();
         let (ip, device) = (|| "192.0.2.1".to_owned(), || "Firefox on Linux".to_owned());
         let passkey = || PasskeyNotice { name: "Telephone".into(), at: at(), ip: ip(), device: device() };
         [
-            Self::VerifyEmail { link: link(), code: "123456".into(), link_seconds: 86_400, code_minutes: 30 },
+            Self::VerifyEmail {
+                link: link(),
+                code: "123456".into(),
+                link_seconds: 86_400,
+                code_seconds: 1800,
+            },
             Self::AccountExists { reset_link: link() },
             Self::Welcome {},
-            Self::PasswordReset { link: link(), minutes: 30 },
+            Self::PasswordReset { link: link(), seconds: 1800 },
+            Self::PasswordWanted { link: link(), seconds: 1800 },
             Self::PasswordChanged { at: at(), ip: ip(), device: device() },
             Self::PasskeyAdded(passkey()),
             Self::PasskeyRemoved(passkey()),
@@ -306,12 +320,12 @@ impl Message {
             Self::SignInDisowned { reset_link: link() },
             Self::FactorChanged { change: "added", factor: "totp", at: at(), ip: ip(), device: device() },
             Self::RecoveryCodeUsed { left: 3, few: true, at: at(), ip: ip(), device: device() },
-            Self::SignInCode { code: "123456".into(), minutes: 5, ip: ip(), device: device() },
+            Self::SignInCode { code: "123456".into(), seconds: 300, ip: ip(), device: device() },
             Self::SignInLink {
                 link: link(),
                 code: "123456".into(),
-                link_minutes: 10,
-                code_minutes: 5,
+                link_seconds: 600,
+                code_seconds: 300,
                 ip: ip(),
                 device: device(),
             },

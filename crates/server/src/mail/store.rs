@@ -140,7 +140,7 @@ pub(super) async fn recent(
 ) -> Result<(i64, i64)> {
     let sql = "select count(case when created_at > $1 then 1 end), count(*) from outbox
          where recipient = $2 and created_at > $3
-         and kind in ('verify_email', 'account_exists', 'password_reset', 'email_change_confirm', 'sign_in_link', 'invitation')";
+         and kind in ('verify_email', 'account_exists', 'password_reset', 'password_wanted', 'email_change_confirm', 'sign_in_link', 'invitation')";
     match db.query_opt(sql, &[since.into(), recipient.into(), long_since.into()]).await? {
         Some(mut row) => Ok((row.int()?, row.int()?)),
         None => Ok((0, 0)),

@@ -102,7 +102,7 @@ async fn add_passkey(
     let EnrolRequest { ceremony, credential, name } = request;
     let Enrolled { passkey, session, recovery_codes } =
         enrol(&app, &current, &client, &ceremony, credential, name).await?;
-    let (cookies, token) = fresh_token(&app, &session).await?;
+    let (cookies, token) = fresh_token(&app, &session, &current).await?;
     let body = PasskeyAdded { passkey: passkey.view(), recovery_codes, token };
     Ok((StatusCode::CREATED, cookies, Json(body)))
 }

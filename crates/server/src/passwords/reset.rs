@@ -30,7 +30,7 @@ pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
     };
     let secret = codes::issue(app, &mut tx, &issue, now).await?;
     let link = format!("{}/password/reset?token={}", app.public_url, secret.expose());
-    let message = Message::PasswordReset { link, minutes: app.config.codes.reset_ttl.as_secs() / 60 };
+    let message = Message::PasswordReset { link, seconds: app.config.codes.reset_ttl.as_secs() };
     let recipient = user.as_ref().map(|user| user.email.as_str()).filter(|_| allowed);
     mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
     let event = Event::new(Kind::PasswordResetRequested, client);

@@ -55,13 +55,6 @@ pub struct Grants {
     pub as_of: Timestamp,
 }
 
-impl Default for Grants {
-    /// Nothing at all, of the beginning of time: made of it, a token is outdated by any change.
-    fn default() -> Self {
-        Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) }
-    }
-}
-
 impl Grants {
     /// Of somebody who may do nothing, such as one who is gone.
     pub const NONE: Self = Self { roles: Vec::new(), permissions: Vec::new(), as_of: Timestamp(0) };

@@ -1,15 +1,16 @@
 //! How tokens travel to the client: in the body, in cookies, or one of each.
-use super::{Issued, Session, access};
+use super::{Current, Issued, Session, access};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookie, SetCookies};
 use crate::devices;
 use crate::error::{Code, Error, Result};
-use crate::roles;
-use crate::users;
+use crate::roles::{self, Grants};
+use crate::users::{self, User};
 use crate::web::{Fields, csrf};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -124,12 +125,20 @@ pub struct FreshToken {
 ///
 /// # Errors
 /// [`Code::SessionRevoked`] when the account was closed; [`Code::Internal`] when no key is loaded.
-pub async fn fresh_token(app: &App, session: &Session) -> Result<(SetCookies, FreshToken)> {
-    // Read anew: what the proof was for may have changed the user, and a token made of what was before is outdated at once.
-    let user = users::find_known(app, session.user_id).await?.filter(|user| user.disabled_at.is_none());
-    let user = user.ok_or_else(|| Error::new(Code::SessionRevoked))?;
-    let grants = roles::grants(app, &app.db, &user.roles).await?;
-    let token = access::issue(app, session, &user, &grants, app.now())?;
+pub async fn fresh_token(
+    app: &App,
+    session: &Session,
+    current: &Current,
+) -> Result<(SetCookies, FreshToken)> {
+    // Read anew: what the proof was for may have changed the user, and a token made of what was before is outdated at once for services
+    // that follow. All the same better than none where the database is gone by now: recovery codes go with the same answer.
+    let owner = match owner_now(app, session).await {
+        Err(error) if error.code == Code::Unavailable => {
+            (Arc::clone(&current.user), Grants::clone(&current.grants))
+        }
+        owner => owner?,
+    };
+    let token = access::issue(app, session, &owner.0, &owner.1, app.now())?;
     let life = app.config.sessions.access_ttl;
     let mut cookies = SetCookies::default();
     let in_cookie = session.delivery == Delivery::Cookies;
@@ -138,6 +147,13 @@ pub async fn fresh_token(app: &App, session: &Session) -> Result<(SetCookies, Fr
     }
     let access_token = (!in_cookie).then_some(token);
     Ok((cookies, FreshToken { access_token, token_type: "Bearer", expires_in: life.as_secs() }))
+}
+
+async fn owner_now(app: &App, session: &Session) -> Result<(Arc<User>, Grants)> {
+    let user = users::find_known(app, session.user_id).await?.filter(|user| user.disabled_at.is_none());
+    let user = user.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    let grants = roles::grants(app, &app.db, &user.roles).await?;
+    Ok((user, grants))
 }
 
 /// The CSRF token of a session and its cookie, which lives as long as the session.

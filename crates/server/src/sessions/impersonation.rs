@@ -127,9 +127,10 @@ pub async fn impersonation_holds(
 ) -> Result<bool> {
     let Some(by) = session.impersonator else { return Ok(true) };
     let own = super::find(&mut *db, by.user, by.session, now).await?;
-    let user = users::find(&mut *db, by.user).await?.filter(|user| user.disabled_at.is_none());
-    let (Some(_), Some(user)) = (own, user) else { return Ok(false) };
-    let held = roles::grants_in(app, db, &user.roles).await?;
+    if own.is_none() {
+        return Ok(false);
+    }
+    let held = users::grants_now(app, db, by.user).await?;
     Ok(held.allows(IMPERSONATE) && held.covers(grants))
 }
 

@@ -117,6 +117,17 @@ pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
     Ok(store::find(tx, id).await?)
 }
 
+/// What somebody may do at this moment: nothing when the account is gone or closed.
+///
+/// # Errors
+/// The database's.
+pub async fn grants_now(app: &Inner, db: &mut impl Statements, id: UserId) -> Result<roles::Grants> {
+    match find(&mut *db, id).await?.filter(|user| user.disabled_at.is_none()) {
+        Some(user) => roles::grants_in(app, db, &user.roles).await,
+        None => Ok(roles::Grants::NONE),
+    }
+}
+
 /// By what people type: an address when it has an `@`, else a username.
 pub async fn find_login(mut db: impl Statements, identifier: &str) -> Result<Option<Login>> {
     if identifier.contains('@') {

@@ -1,6 +1,7 @@
 //! The segments of a path that name things.
 use crate::app::App;
 use crate::error::{Code, Error, Result};
+use crate::ids::RowId;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
@@ -8,6 +9,14 @@ use axum::http::request::Parts;
 /// forms in `form`, texts of JSON in `fields`.
 pub(super) fn is_storable(text: &str) -> bool {
     !text.contains('\0')
+}
+
+/// The row that a segment names.
+///
+/// # Errors
+/// [`Code::NotFound`] for what is no id.
+pub fn row(segment: &str) -> Result<RowId> {
+    RowId::parse(segment).ok_or_else(|| Error::new(Code::NotFound))
 }
 
 /// A segment as text; what is not UTF-8 names nothing, nor does what no database keeps as text.

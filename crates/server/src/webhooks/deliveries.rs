@@ -12,6 +12,9 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+/// Deliveries that one call replays at most, since others wait meanwhile.
+const REPLAYED_AT_ONCE: i64 = 10_000;
+
 /// One event for one endpoint.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -168,7 +171,7 @@ pub async fn replay_dead(
     let now = app.now();
     let most = i64::from(app.config.webhooks.max_waiting);
     find(&mut *tx, endpoint).await?;
-    let room = most - store::waiting(tx, endpoint, most).await?;
+    let room = (most - store::waiting(tx, endpoint, most).await?).min(REPLAYED_AT_ONCE);
     let replayed = store::replay_dead(tx, endpoint, since, now, room).await?;
     if replayed > 0 {
         let since = since.rfc3339();

@@ -128,14 +128,18 @@ pub struct NewEndpoint<'a> {
     pub types: &'a [String],
 }
 
-/// Commits what was done to endpoints; this node tells by it at once, others within two seconds.
+/// Commits what was done to endpoints; every node tells by it within two seconds.
 ///
 /// # Errors
-/// The database's.
+/// The database's; then nothing was written.
 pub async fn commit(app: &App, mut tx: Tx) -> Result<()> {
     tx.then_wake(&app.webhooks_wake);
     tx.commit().await?;
-    refresh(app).await.map(drop)
+    // Done is done: a secret that is shown once must not get lost by what the worker does anyway.
+    if let Err(error) = refresh(app).await {
+        tracing::warn!(%error, "webhooks could not be read anew; the worker will");
+    }
+    Ok(())
 }
 
 /// Sets an endpoint up; returns it with its secret, which nobody can show again. [`commit`] ends it, as everything here that changes

@@ -33,7 +33,7 @@ pub async fn enqueue(app: &App, to: &str, message: &Message) {
 }
 
 pub fn reset_mail() -> Message {
-    Message::PasswordReset { link: "https://auth.example.com/password/reset?token=abc".into(), minutes: 30 }
+    Message::PasswordReset { link: "https://auth.example.com/password/reset?token=abc".into(), seconds: 1800 }
 }
 
 /// The outbox as an operator finds it.

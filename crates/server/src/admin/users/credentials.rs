@@ -16,7 +16,7 @@ use crate::mail::{self, Message};
 use crate::passkeys;
 use crate::passwords;
 use crate::sessions;
-use crate::users;
+use crate::users::{self, User};
 use serde_json::json;
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub async fn set_password(app: &App, by: &Actor<'_>, id: UserId, new: NewPasswor
     if matches!(new, NewPassword::Mailed) && user.disabled_at.is_none() {
         let ttl = app.config.codes.reset_ttl;
         let link = link(app, &mut tx, user.id, ttl, now).await?.url;
-        let message = Message::PasswordReset { link, minutes: ttl.as_secs() / 60 };
+        let message = Message::PasswordWanted { link, seconds: ttl.as_secs() };
         mail::enqueue(app, &mut tx, &user.email, &message, now).await?;
         reset.mailed = true;
     }
@@ -118,14 +118,37 @@ pub(super) async fn begin_anew(app: &App, deed: &mut Deed<'_>) -> Result<Option<
         if operator {
             made = Some(link);
         } else {
-            let message = Message::PasswordReset { link: link.url, minutes: ttl.as_secs() / 60 };
+            let message = Message::PasswordWanted { link: link.url, seconds: ttl.as_secs() };
             mail::enqueue(app, tx, &user.email, &message, now).await?;
         }
     }
-    let event = Event::new(Kind::FactorsReset, by.client).user(user.id);
+    tell_of_beginning_anew(app, tx, by, user, now).await?;
     let detail = json!({ "by": by.name(), "sessions": ended, "reason": "roles_beyond_vouchers" });
-    audit::record(app, tx, event.detail(detail), now);
+    for kind in [Kind::PasswordReset, Kind::FactorsReset] {
+        audit::record(app, tx, Event::new(kind, by.client).user(user.id).detail(detail.clone()), now);
+    }
     Ok(made)
+}
+
+/// Tells the owner what was taken away, if there was something.
+async fn tell_of_beginning_anew(
+    app: &App,
+    tx: &mut Tx,
+    by: &Actor<'_>,
+    user: &User,
+    now: Timestamp,
+) -> Result<()> {
+    let (at, ip) = (now.rfc3339(), by.place());
+    let device = by.word("the operator's command line", "an administrator").to_owned();
+    if !user.factors.is_empty() {
+        let (at, ip, device) = (at.clone(), ip.clone(), device.clone());
+        let message = Message::FactorChanged { change: "reset", factor: "all", at, ip, device };
+        mail::enqueue(app, tx, &user.email, &message, now).await?;
+    }
+    if user.has_password {
+        mail::enqueue(app, tx, &user.email, &Message::PasswordChanged { at, ip, device }, now).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn link(

@@ -2,7 +2,7 @@
 //!
 //! Invariants: every verb takes an [`super::Actor`] and asks in its one transaction again whether that one may still do it to this account;
 //! whatever could give an account away is told to its owner by mail; nobody is shown a link to an account that somebody owns
-//! already, but for an operator; an account is never worth more than those could give who may know what opens it.
+//! already, but for an operator; an account never gains more than those could give who may know what opens it.
 mod changing;
 mod closing;
 mod credentials;

@@ -10,7 +10,7 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::mail;
-use crate::roles::{self, Grants};
+use crate::roles;
 use crate::users::{self, User};
 use serde_json::json;
 
@@ -88,12 +88,7 @@ async fn put_roles(app: &App, mut deed: Deed<'_>, wanted: &[String]) -> Result<R
 async fn beyond_vouchers(app: &App, tx: &mut Tx, id: UserId, names: &[String]) -> Result<bool> {
     let wanted = roles::grants_in(app, &mut *tx, names).await?;
     for voucher in users::vouchers(tx, id).await? {
-        let user = users::find_in(tx, voucher).await?.filter(|user| user.disabled_at.is_none());
-        let held = match user {
-            Some(user) => roles::grants_in(app, &mut *tx, &user.roles).await?,
-            None => Grants::NONE,
-        };
-        if !held.covers(&wanted) {
+        if !users::grants_now(app, tx, voucher).await?.covers(&wanted) {
             return Ok(true);
         }
     }

@@ -1,5 +1,4 @@
 //! What was told, what waits, what was given up; and telling it once more.
-use super::parse;
 use crate::admin::needs::{WebhooksRead, WebhooksWrite};
 use crate::admin::{Admin, query};
 use crate::app::App;
@@ -7,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Problem, Result};
 use crate::ids::RowId;
 use crate::web::form::Query;
-use crate::web::path::{Segment, Segments};
+use crate::web::path::{Segment, Segments, row};
 use crate::web::{Client, Fields, FromFields, MaybeBody};
 use crate::webhooks::{self, Delivery, DeliveryView, State as Progress};
 use axum::Json;
@@ -53,7 +52,7 @@ async fn list_deliveries(
     query: Query,
 ) -> Result<Json<Deliveries>> {
     let (before, limit) = (query::row(&query, "before")?, query::limit(&query, PAGE, PAGE_MAX)?);
-    let (endpoint, state) = (parse(&id)?, progress(&query)?);
+    let (endpoint, state) = (row(&id)?, progress(&query)?);
     let mut found = webhooks::deliveries(&app, endpoint, state, before, i64::from(limit) + 1).await?;
     let more = found.len() > usize::from(limit);
     found.truncate(limit.into());
@@ -88,14 +87,14 @@ async fn replay_delivery(
     admin: Admin<WebhooksWrite>,
     Segments(id, delivery): Segments,
 ) -> Result<Json<Replayed>> {
-    let due = replay(&app, &admin, &client, parse(&id)?, parse(&delivery)?).await?;
+    let due = replay(&app, &admin, &client, row(&id)?, row(&delivery)?).await?;
     Ok(Json(Replayed { replayed: u64::from(due) }))
 }
 
 /// What to replay of what was given up.
 #[derive(Default, ToSchema)]
 pub struct ReplayRequest {
-    /// Only what happened in the last so many seconds.
+    /// Only what was given up in the last so many seconds.
     #[schema(value_type = Option<u64>)]
     last: Option<Duration>,
 }
@@ -120,7 +119,7 @@ async fn replay_dead_deliveries(
     MaybeBody(request): MaybeBody<ReplayRequest>,
 ) -> Result<Json<Replayed>> {
     let since = request.last.map_or(Timestamp(0), |last| app.now().minus(last));
-    let replayed = replay_dead(&app, &admin, &client, parse(&id)?, since).await?;
+    let replayed = replay_dead(&app, &admin, &client, row(&id)?, since).await?;
     Ok(Json(Replayed { replayed }))
 }
 

@@ -4,11 +4,11 @@ mod deliveries;
 use super::Admin;
 use super::needs::{WebhooksRead, WebhooksWrite};
 use crate::app::App;
-use crate::error::{Code, Error, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::ids::RowId;
 use crate::sessions::Said;
 use crate::subscriptions::EventType;
-use crate::web::path::Segment;
+use crate::web::path::{Segment, row};
 use crate::web::{Body, Client, Fields, FromFields, MaybeBody};
 use crate::webhooks::{self, Endpoint, EndpointView, NewEndpoint, OVERLAP_MAX};
 use axum::Json;
@@ -75,7 +75,7 @@ async fn show_webhook(
     _: Admin<WebhooksRead>,
     Segment(id): Segment,
 ) -> Result<Json<OneWebhook>> {
-    Ok(OneWebhook::answer(&app, &webhooks::find(&app.db, parse(&id)?).await?))
+    Ok(OneWebhook::answer(&app, &webhooks::find(&app.db, row(&id)?).await?))
 }
 
 /// An endpoint to be set up.
@@ -134,7 +134,7 @@ async fn delete_webhook(
     admin: Admin<WebhooksWrite>,
     Segment(id): Segment,
 ) -> Result<Json<Said>> {
-    delete(&app, &admin, &client, parse(&id)?).await?;
+    delete(&app, &admin, &client, row(&id)?).await?;
     Ok(Json(Said { message: "The webhook was removed." }))
 }
 
@@ -148,7 +148,7 @@ async fn enable_webhook(
     admin: Admin<WebhooksWrite>,
     Segment(id): Segment,
 ) -> Result<Json<OneWebhook>> {
-    Ok(OneWebhook::answer(&app, &switch(&app, &admin, &client, parse(&id)?, false).await?))
+    Ok(OneWebhook::answer(&app, &switch(&app, &admin, &client, row(&id)?, false).await?))
 }
 
 /// Tells an endpoint nothing any more; again and again changes nothing. Needs no fresh proof of identity: it only closes doors.
@@ -161,7 +161,7 @@ async fn disable_webhook(
     admin: Admin<WebhooksWrite>,
     Segment(id): Segment,
 ) -> Result<Json<OneWebhook>> {
-    Ok(OneWebhook::answer(&app, &switch(&app, &admin, &client, parse(&id)?, true).await?))
+    Ok(OneWebhook::answer(&app, &switch(&app, &admin, &client, row(&id)?, true).await?))
 }
 
 /// How to replace a secret.
@@ -193,7 +193,7 @@ async fn rotate_webhook_secret(
     MaybeBody(request): MaybeBody<RotateWebhookSecretRequest>,
 ) -> Result<Json<NewWebhook>> {
     let overlap = request.overlap.unwrap_or(OVERLAP);
-    let (endpoint, secret) = rotate(&app, &admin, &client, parse(&id)?, overlap).await?;
+    let (endpoint, secret) = rotate(&app, &admin, &client, row(&id)?, overlap).await?;
     Ok(Json(NewWebhook { webhook: endpoint.view(app.now()), secret: secret.to_string() }))
 }
 
@@ -208,21 +208,18 @@ pub struct PingedBody {
     error: Option<String>,
 }
 
-/// Sends `webhook.ping` at once, also to an endpoint that is disabled, and tells what came of it.
+/// Sends `webhook.ping` at once, also to an endpoint that is disabled, and tells what came of it. Needs a fresh proof of identity.
 #[utoipa::path(post, path = "/api/v1/admin/webhooks/{id}/ping", tag = "administration", security(("bearer" = ["hallpass:webhooks:write"])),
     params(("id" = String, Path, description = "Id of the endpoint")), responses(
     (status = 200, body = PingedBody), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn ping_webhook(
     State(app): State<App>,
-    _: Admin<WebhooksWrite>,
+    admin: Admin<WebhooksWrite>,
     Segment(id): Segment,
 ) -> Result<Json<PingedBody>> {
-    let pinged = webhooks::ping(&app, parse(&id)?).await?;
+    admin.require_fresh(&app)?;
+    let pinged = webhooks::ping(&app, row(&id)?).await?;
     Ok(Json(PingedBody { taken: pinged.taken, status: pinged.status, error: pinged.error }))
-}
-
-fn parse(id: &str) -> Result<RowId> {
-    RowId::parse(id).ok_or_else(|| Error::new(Code::NotFound))
 }
 
 /// Sets an endpoint up on an administrator's authority.

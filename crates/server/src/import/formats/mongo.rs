@@ -5,10 +5,23 @@ use super::super::problem::{Problem, Reason};
 use super::Result;
 use serde_json::Value;
 
-const VERIFIED: [&str; 6] =
-    ["isVerified", "verified", "isEmailVerified", "emailVerified", "is_verified", "verifiedEmail"];
+const VERIFIED: [&str; 13] = [
+    "isVerified",
+    "verified",
+    "isEmailVerified",
+    "emailVerified",
+    "is_verified",
+    "verifiedEmail",
+    "email_verified",
+    "is_email_verified",
+    "emailVerifiedAt",
+    "email_verified_at",
+    "verifiedAt",
+    "verified_at",
+    "emailConfirmed",
+];
 const DELETED: [&str; 3] = ["deleted", "isDeleted", "is_deleted"];
-const CLOSED: [&str; 14] = [
+const CLOSED: [&str; 28] = [
     "blocked",
     "isBlocked",
     "is_blocked",
@@ -23,11 +36,43 @@ const CLOSED: [&str; 14] = [
     "is_suspended",
     "suspendedAt",
     "deactivatedAt",
+    "deactivated",
+    "isDeactivated",
+    "is_deactivated",
+    "deactivated_at",
+    "locked",
+    "isLocked",
+    "is_locked",
+    "is_disabled",
+    "disabledAt",
+    "disabled_at",
+    "blockedAt",
+    "blocked_at",
+    "banned_at",
+    "suspended_at",
 ];
-const ACTIVE: [&str; 5] = ["isActive", "active", "is_active", "enabled", "isEnabled"];
-const TWO_FACTORS: [&str; 5] =
-    ["twoFactorEnabled", "isTwoFactorEnabled", "mfaEnabled", "is2FAEnabled", "totpEnabled"];
-const TWO_FACTOR_SECRETS: [&str; 4] = ["twoFactorSecret", "totpSecret", "mfaSecret", "otpSecret"];
+const ACTIVE: [&str; 6] = ["isActive", "active", "is_active", "enabled", "isEnabled", "is_enabled"];
+const TWO_FACTORS: [&str; 9] = [
+    "twoFactorEnabled",
+    "isTwoFactorEnabled",
+    "mfaEnabled",
+    "is2FAEnabled",
+    "totpEnabled",
+    "two_factor_enabled",
+    "is_two_factor_enabled",
+    "mfa_enabled",
+    "totp_enabled",
+];
+const TWO_FACTOR_SECRETS: [&str; 8] = [
+    "twoFactorSecret",
+    "totpSecret",
+    "mfaSecret",
+    "otpSecret",
+    "two_factor_secret",
+    "totp_secret",
+    "mfa_secret",
+    "otp_secret",
+];
 /// Objects with a flag and a secret, or flags.
 const TWO_FACTOR_OBJECTS: [&str; 5] = ["twoFactor", "twoFactorAuth", "two_factor", "mfa", "totp"];
 /// A hash beside others is the last that is looked at: some programs have hashes of other things.
@@ -40,6 +85,7 @@ const PASSWORDS: [&str; 7] = [
     "encrypted_password",
     "hash",
 ];
+
 pub(super) fn read(fields: &mut Fields) -> Result<Given> {
     let status = status(fields)?;
     if status == Some("deleted") || any(fields, DELETED)? || deleted_at(fields) {
@@ -142,10 +188,19 @@ fn has_factor(fields: &mut Fields) -> Result<bool> {
 fn password(fields: &mut Fields) -> Option<GivenPassword> {
     let salt = ["salt", "passwordSalt", "password_salt"].iter().find_map(|name| fields.take(name));
     let salt = salt.filter(|salt| salt != "");
-    let found = PASSWORDS.iter().find_map(|name| fields.take(name).filter(|value| value != ""));
-    let Value::String(text) = found? else {
+    let found = PASSWORDS.iter().find_map(|name| {
+        let value = fields.take(name).filter(|value| value != "");
+        value.map(|value| (*name, value))
+    });
+    let (name, found) = found?;
+    let Value::String(text) = found else {
         return Some(GivenPassword::Lost("the password is kept in a form of the program's own"));
     };
+    if name == "hash" && salt.is_none() && !text.contains('$') {
+        return Some(GivenPassword::Lost(
+            "nothing says that `hash` is one of a password; docs/importing.md has a way to say it",
+        ));
+    }
     // What has dollar signs says all about itself.
     if salt.is_some() && !text.contains('$') {
         return Some(GivenPassword::Lost(

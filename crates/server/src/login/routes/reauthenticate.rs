@@ -79,7 +79,7 @@ async fn prove_again(
         (_, _, None) => Fresh::Typed(request.otp.unwrap_or_default(), request.method),
     };
     let session = reauthenticate(&app, &current, &client, fresh).await?;
-    let (cookies, token) = fresh_token(&app, &session).await?;
+    let (cookies, token) = fresh_token(&app, &session, &current).await?;
     Ok((cookies, Json(Reauthenticated { message: "Identity confirmed.", token })))
 }
 

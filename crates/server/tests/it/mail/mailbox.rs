@@ -9,7 +9,7 @@ use std::time::Duration;
 
 fn verify_mail(code: &str) -> Message {
     let link = "http://localhost:3000/verify-email?token=a-123456-b".into();
-    Message::VerifyEmail { link, code: code.into(), link_seconds: 86_400, code_minutes: 30 }
+    Message::VerifyEmail { link, code: code.into(), link_seconds: 86_400, code_seconds: 1800 }
 }
 
 #[tokio::test]

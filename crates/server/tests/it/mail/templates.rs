@@ -51,13 +51,21 @@ fn every_embedded_file_is_in_the_folder_and_the_other_way_round() {
 fn lifetimes_and_instants_read_well() {
     let templates = Templates::load(None).unwrap();
     let link = "https://auth.example.com/x?token=t".to_owned();
-    let text = |minutes| {
-        let message = Message::PasswordReset { link: link.clone(), minutes };
+    let text = |seconds| {
+        let message = Message::PasswordReset { link: link.clone(), seconds };
         message.render(&templates, "Acme").unwrap().text
     };
-    assert!(text(1).contains("good for 1 minute."));
-    assert!(text(30).contains("good for 30 minutes."));
-    assert!(text(0).contains("good for less than one minute."));
+    for (seconds, words) in [
+        (1, "1 second"),
+        (45, "45 seconds"),
+        (60, "1 minute"),
+        (1800, "30 minutes"),
+        (7199, "119 minutes"),
+        (7200, "2 hours"),
+        (86_400, "24 hours"),
+    ] {
+        assert!(text(seconds).contains(&format!("good for {words}.")), "{seconds}");
+    }
     let at = "2026-01-09T08:05:59.123Z".to_owned();
     let changed = Message::PasswordChanged { at, ip: "192.0.2.1".into(), device: "Firefox on Linux".into() };
     let text = changed.render(&templates, "Acme").unwrap().text;
