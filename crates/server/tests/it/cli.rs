@@ -1,5 +1,6 @@
 //! The command line, as operators and scripts use it: the real binary, a real folder, a real server beside it.
 mod accounts;
+mod audit;
 mod broken;
 mod health;
 pub mod process;

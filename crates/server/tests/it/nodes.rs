@@ -7,6 +7,7 @@ mod redis;
 
 use crate::support::{Client, OTHER_PASSWORD, PASSWORD, TestApp, TestClock, TestNode, database as backend};
 use hallpass::bus::LIMIT;
+use hallpass::config::{Config, Secret};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,26 @@ async fn three() -> (TestApp, [TestNode; 2]) {
     let server = TestApp::start().await;
     let nodes = [server.second_node().await, server.second_node().await];
     (server, nodes)
+}
+
+/// The one channel by which a node hears of others.
+fn by(config: &mut Config, redis: Option<&str>) {
+    config.database.listen = redis.is_none();
+    config.redis.url = redis.map(Secret::new);
+}
+
+/// Waits until a node hears the others, which tells it that it may rely on what it has read.
+async fn hears(db: &hallpass::db::Db) {
+    while !db.hears() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The same client on another node.
+fn there(node: &TestNode, client: &Client) -> Client {
+    let mut other = node.client();
+    (other.bearer, other.refresh_token) = (client.bearer.clone(), client.refresh_token.clone());
+    other
 }
 
 /// A client of each node.
@@ -89,18 +110,11 @@ async fn parallel_refreshes_of_one_token_over_three_nodes_get_one_successor() {
     }
 }
 
-/// Waits until a node hears the others, which tells it that it may rely on what it has read.
-async fn hears(server: &TestApp) {
-    while !server.app.db.hears() {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_checked_session_is_answered_from_memory_until_something_is_announced_about_it() {
     let (server, nodes) = three().await;
     let mut client = server.signed_in(ANN).await;
-    hears(&server).await;
+    hears(&server.app.db).await;
     assert_eq!(client.get("/api/v1/me").await.status, 200);
     // Once what the sign-in announced has come back.
     let from_memory = async {
@@ -126,11 +140,11 @@ async fn a_checked_session_is_answered_from_memory_until_something_is_announced_
 async fn a_heartbeat_that_is_too_old_proves_nothing() {
     let (server, _) = three().await;
     let mut client = server.signed_in(ANN).await;
-    hears(&server).await;
+    hears(&server.app.db).await;
     assert_eq!(client.get("/api/v1/me").await.status, 200);
     server.clock.last_longer(LIMIT + Duration::from_millis(1));
     assert!(!server.app.db.hears());
-    hears(&server).await;
+    hears(&server.app.db).await;
 }
 
 #[tokio::test]
@@ -162,7 +176,7 @@ async fn a_node_whose_clock_is_two_minutes_off_says_so() {
     backend::needed();
     let server = TestApp::start().await;
     server.clock.set_right();
-    hears(&server).await;
+    hears(&server.app.db).await;
     let ready = server.client().get("/health/ready").await;
     assert_eq!((ready.status, ready.json["status"].as_str().unwrap()), (200, "ok"), "{}", ready.text);
     server.advance(Duration::from_secs(121));

@@ -187,8 +187,7 @@ async fn a_reused_refresh_token_is_told() {
 #[tokio::test]
 async fn a_session_in_which_an_administrator_acts_is_told_from_its_beginning_to_its_end_with_who_it_is() {
     let (server, receiver, _, _) = listened(Reply::Status(200)).await;
-    let mut boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut boss = server.boss().await;
     let boss_id = boss.get("/api/v1/me").await.json["user"]["id"].clone();
     let mut ann = server.signed_in(ANN).await;
     let ann_id = ann.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();

@@ -8,14 +8,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tower::ServiceExt;
 
-const BOSS: &str = "boss@example.com";
-
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
-
 fn events(json: &Value) -> Vec<Value> {
     json["events"].as_array().unwrap().clone()
 }
@@ -23,7 +15,7 @@ fn events(json: &Value) -> Vec<Value> {
 #[tokio::test]
 async fn the_log_is_filtered_and_paged_newest_first() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let ann = server.signed_in("ann@example.com").await.get("/api/v1/me").await.json["user"]["id"].clone();
     let ann = ann.as_str().unwrap();
     let wrong = json!({ "email": "ann@example.com", "password": "wrong horse battery" });
@@ -56,7 +48,7 @@ async fn the_log_is_filtered_and_paged_newest_first() {
 #[tokio::test]
 async fn the_log_is_cut_by_time() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.advance(Duration::from_secs(3600));
     let middle = server.app.now().rfc3339();
     server.signed_in("ann@example.com").await;
@@ -91,7 +83,7 @@ async fn whoever_reads_the_log_is_in_it() {
 #[tokio::test]
 async fn an_export_is_json_lines_and_goes_on_after_the_last() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let young = boss.get("/api/v1/admin/audit/export").await;
     assert_eq!(
         (young.status, young.text.as_str()),
@@ -118,7 +110,7 @@ async fn an_export_is_json_lines_and_goes_on_after_the_last() {
 #[tokio::test]
 async fn bad_filters_are_refused() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     for (query, problem) in [
         ("user=ann", "user: invalid_value"),
         ("kind=nothing", "kind: invalid_value"),
@@ -152,7 +144,7 @@ async fn much_else(server: &TestApp, count: usize) {
 async fn an_export_of_something_rare_looks_at_a_bounded_number_of_events_at_a_time_and_begins_where_it_is_told()
  {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     much_else(&server, 3100).await;
     server.advance(Duration::from_secs(150));
     let from = server.app.now().rfc3339().replace('+', "%2B");
@@ -200,7 +192,7 @@ async fn an_export_of_something_rare_looks_at_a_bounded_number_of_events_at_a_ti
 #[tokio::test]
 async fn an_export_is_whole_beyond_a_page() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     much_else(&server, 1100).await;
     server.advance(Duration::from_secs(61));
     let answer = boss.get("/api/v1/admin/audit/export?kind=login_failed").await;

@@ -1,4 +1,5 @@
 //! An administrator in somebody's place.
+use crate::support::operator::BOSS;
 use crate::support::{Answer, Client, PASSWORD, TestApp};
 use axum::http::Method;
 use hallpass::openapi;
@@ -6,13 +7,11 @@ use hallpass::sessions;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const BOSS: &str = "boss@example.com";
 const ANN: &str = "ann@example.com";
 
 /// An administrator and a user, both signed in, and the user's id.
 async fn people(server: &TestApp) -> (Client, Client, String) {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
+    let boss = server.boss().await;
     let mut ann = server.signed_in(ANN).await;
     let id = id_of(&mut ann).await;
     (boss, ann, id)

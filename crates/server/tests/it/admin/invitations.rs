@@ -4,14 +4,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const INVITATIONS: &str = "/api/v1/admin/invitations";
-const BOSS: &str = "boss@example.com";
 const ANN: &str = "ann@example.com";
-
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
 
 async fn accept(server: &TestApp) -> Answer {
     let token = server.mailed_token(ANN, "/invitation").await;
@@ -28,7 +21,7 @@ async fn invited(boss: &mut Client, body: Value) -> Value {
 #[tokio::test]
 async fn somebody_is_invited_with_roles_and_the_log_tells_by_whom() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.define_role("reader", &["books:read"]).await;
     let body = json!({ "email": ANN, "name": "Ann", "roles": ["reader"], "expiresIn": 3600 });
     let made = invited(&mut boss, body).await;
@@ -49,7 +42,7 @@ async fn somebody_is_invited_with_roles_and_the_log_tells_by_whom() {
 #[tokio::test]
 async fn an_invitation_is_sent_again_or_taken_back_and_then_over() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let made = invited(&mut boss, json!({ "email": ANN, "expiresIn": 60 })).await;
     let path = format!("{INVITATIONS}/{}", made["id"].as_str().unwrap());
     let first = server.mailed_token(ANN, "/invitation").await;
@@ -79,7 +72,7 @@ async fn an_invitation_is_sent_again_or_taken_back_and_then_over() {
 #[tokio::test]
 async fn a_lesser_administrator_gives_no_rights_by_an_invitation() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.define_role("writer", &["books:write"]).await;
     let may = ["hallpass:invitations:read", "hallpass:invitations:write"];
     let mut lesser = server.signed_in_holding("lesser@example.com", &may).await;
@@ -106,7 +99,7 @@ async fn a_lesser_administrator_gives_no_rights_by_an_invitation() {
 #[tokio::test]
 async fn invitations_are_listed_in_pages_and_bad_ones_refused() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     for number in 0..3 {
         invited(&mut boss, json!({ "email": format!("ann{number}@example.com") })).await;
     }

@@ -4,14 +4,6 @@ use hallpass::service_keys::Scope;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const BOSS: &str = "boss@example.com";
-
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
-
 /// The newest event of a kind, as the log tells it.
 async fn event(boss: &mut Client, kind: &str) -> Value {
     let answer = boss.get(&format!("/api/v1/admin/audit?kind={kind}")).await;
@@ -21,7 +13,7 @@ async fn event(boss: &mut Client, kind: &str) -> Value {
 #[tokio::test]
 async fn a_service_key_is_made_used_seen_and_ended() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let body = json!({ "name": "billing", "scopes": ["introspect", "revocations"], "expiresIn": 3600 });
     let made = boss.post("/api/v1/admin/service-keys", body).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -51,7 +43,7 @@ async fn a_service_key_is_made_used_seen_and_ended() {
 #[tokio::test]
 async fn a_service_key_ends_by_itself() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let body = json!({ "name": "billing", "scopes": ["revocations"], "expiresIn": 60 });
     let made = boss.post("/api/v1/admin/service-keys", body).await;
     let mut service = server.client();
@@ -66,7 +58,7 @@ async fn a_service_key_ends_by_itself() {
 #[tokio::test]
 async fn bad_service_keys_are_refused_with_every_problem() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     for (body, problems) in [
         (json!({}), &["name: required", "scopes: required"][..]),
         (json!({ "name": "a", "scopes": null }), &["scopes: required"]),
@@ -96,7 +88,7 @@ async fn bad_service_keys_are_refused_with_every_problem() {
 #[tokio::test]
 async fn signing_keys_are_rotated_with_overlap_or_without() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let first = boss.get("/api/v1/admin/keys").await.json["keys"][0]["kid"].clone();
     server.advance(Duration::from_secs(1));
     let rotated = boss.post_nothing("/api/v1/admin/keys/rotate").await;
@@ -125,7 +117,7 @@ async fn signing_keys_are_rotated_with_overlap_or_without() {
 #[tokio::test]
 async fn keys_are_changed_only_with_a_fresh_proof_of_identity() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let (key, _) = server.service_key("billing", &[Scope::Introspect], None).await;
     server.advance(Duration::from_secs(14 * 60));
     let body = json!({ "name": "shop", "scopes": ["introspect"] });
@@ -149,7 +141,7 @@ async fn settings_are_shown_without_secrets() {
             vec![hallpass::config::Secret::new("Zk3vQ9mT1rYb7Wc5Xe2Hn8Jd4Lf6Pg0As+Ut/Oi3KqM=")];
     })
     .await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let answer = boss.get("/api/v1/admin/settings").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json["settings"]["sessions"]["access_ttl"], "15m");
@@ -164,7 +156,7 @@ async fn settings_are_shown_without_secrets() {
 #[tokio::test]
 async fn settings_show_no_secrets_in_addresses() {
     let server = TestApp::start().await;
-    let bearer = boss(&server).await.bearer;
+    let bearer = server.boss().await.bearer;
     // The hooks answer nobody, so nobody could sign in afterwards.
     let server = server.restart_with(|config| {
         config.hooks.secret = Some(hallpass::config::Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"));

@@ -3,8 +3,6 @@ use crate::support::{Answer, Client, PASSWORD, TestApp};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-const BOSS: &str = "boss@example.com";
-
 async fn put(client: &Client, name: &str, tag: &str, permissions: Value) -> Answer {
     let header = if tag == "new" { ("if-none-match", "*") } else { ("if-match", tag) };
     let mut client = client.clone().with_header(header.0, header.1);
@@ -12,16 +10,10 @@ async fn put(client: &Client, name: &str, tag: &str, permissions: Value) -> Answ
     client.send(Method::PUT, &format!("/api/v1/admin/roles/{name}"), Some(body)).await
 }
 
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
-
 #[tokio::test]
 async fn a_role_is_defined_changed_and_deleted() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let made = put(&boss, "editor", "new", json!(["articles:write", "articles:read", "articles:read"])).await;
     assert_eq!(made.status, 200, "{}", made.text);
     assert_eq!(made.json["role"]["permissions"], json!(["articles:read", "articles:write"]));
@@ -55,7 +47,7 @@ async fn a_role_is_defined_changed_and_deleted() {
 #[tokio::test]
 async fn the_role_admin_stays_what_it_is_and_what_everybody_may_can_be_said() {
     let server = TestApp::start().await;
-    let boss = boss(&server).await;
+    let boss = server.boss().await;
     for name in ["admin"] {
         let answer = put(&boss, name, "*", json!([])).await;
         assert_eq!((answer.status, answer.code()), (403, "forbidden"));
@@ -99,7 +91,7 @@ async fn nobody_gives_in_a_role_what_they_do_not_hold() {
 #[tokio::test]
 async fn bad_roles_are_refused_with_every_problem() {
     let server = TestApp::start().await;
-    let boss = boss(&server).await;
+    let boss = server.boss().await;
     let many: Vec<String> = (0..101).map(|number| format!("a:{number}")).collect();
     let long = format!("a:{}", "b".repeat(100));
     for (name, permissions, problems) in [
@@ -137,7 +129,7 @@ async fn bad_roles_are_refused_with_every_problem() {
 #[tokio::test]
 async fn changing_roles_takes_a_fresh_proof_of_identity() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.advance(std::time::Duration::from_secs(14 * 60));
     let answer = put(&boss, "editor", "new", json!([])).await;
     assert_eq!((answer.status, answer.code()), (403, "reauthentication_required"));

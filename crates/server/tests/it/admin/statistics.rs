@@ -1,10 +1,10 @@
 //! What happened, by the day.
+use crate::support::operator::BOSS;
 use crate::support::{Client, TestApp};
 use hallpass::{sessions, statistics};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const BOSS: &str = "boss@example.com";
 const DAY: Duration = Duration::from_secs(86_400);
 
 async fn days(boss: &mut Client, query: &str) -> Vec<Value> {
@@ -13,16 +13,10 @@ async fn days(boss: &mut Client, query: &str) -> Vec<Value> {
     answer.json["days"].as_array().unwrap().clone()
 }
 
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
-
 #[tokio::test]
 async fn every_event_is_counted_once_on_its_day() {
     let server = TestApp::start().await;
-    boss(&server).await;
+    server.boss().await;
     server.signed_in("ann@example.com").await;
     let wrong = json!({ "email": "ann@example.com", "password": "wrong horse battery" });
     server.client().post("/api/v1/login", wrong).await;
@@ -52,7 +46,7 @@ async fn every_event_is_counted_once_on_its_day() {
 #[tokio::test]
 async fn who_only_uses_a_session_is_active_too_and_counts_once_a_day() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in("ann@example.com").await;
     statistics::count(&server.app).await.unwrap();
     server.advance(DAY);
@@ -82,7 +76,7 @@ async fn who_only_uses_a_session_is_active_too_and_counts_once_a_day() {
 #[tokio::test]
 async fn a_long_log_is_counted_bit_by_bit_and_on_several_nodes_at_once() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let client = hallpass::web::Client::system();
     let mut tx = server.app.db.begin().await.unwrap();
     for number in 0..1200 {
@@ -100,7 +94,7 @@ async fn a_long_log_is_counted_bit_by_bit_and_on_several_nodes_at_once() {
 #[tokio::test]
 async fn bad_ranges_are_refused_and_good_ones_answered() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     assert_eq!(days(&mut boss, "?from=2026-01-01&to=2026-01-01").await.len(), 1);
     let year = days(&mut boss, "?from=2024-01-01&to=2024-12-31").await;
     assert_eq!((year.len(), &year[59]["day"]), (366, &json!("2024-02-29")));

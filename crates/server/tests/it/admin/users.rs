@@ -4,19 +4,13 @@ mod promoted;
 mod refused;
 mod search;
 
+use crate::support::operator::BOSS;
 use crate::support::{Answer, Client, PASSWORD, TestApp};
 use axum::http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const BOSS: &str = "boss@example.com";
 const ANN: &str = "ann@example.com";
-
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
-}
 
 /// The path of somebody's account.
 async fn of(server: &TestApp, email: &str) -> String {
@@ -44,7 +38,7 @@ async fn log_in(server: &TestApp, email: &str, password: &str) -> Answer {
 #[tokio::test]
 async fn an_account_is_made_with_a_password_or_with_a_link_that_is_shown_once() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.define_role("editor", &["articles:read"]).await;
     let body = json!({ "email": "Ann@Example.com", "username": "ann", "name": "Ann Ash", "password": PASSWORD,
         "emailVerified": true, "roles": ["editor"] });
@@ -76,7 +70,7 @@ async fn an_account_is_made_with_a_password_or_with_a_link_that_is_shown_once() 
 #[tokio::test]
 async fn a_change_that_rests_on_what_is_outdated_is_refused() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in(ANN).await;
     let path = of(&server, ANN).await;
     let read = boss.get(&path).await;
@@ -105,7 +99,7 @@ async fn a_change_that_rests_on_what_is_outdated_is_refused() {
 #[tokio::test]
 async fn another_address_is_told_to_the_former_one_and_voids_what_was_mailed_there() {
     let server = TestApp::start().await;
-    let boss = boss(&server).await;
+    let boss = server.boss().await;
     server.signed_in(ANN).await;
     server.sign_up("ben@example.com").await;
     let path = of(&server, ANN).await;
@@ -135,7 +129,7 @@ async fn another_address_is_told_to_the_former_one_and_voids_what_was_mailed_the
 #[tokio::test]
 async fn the_present_address_can_be_answered_for_and_spelt_otherwise_without_losing_its_proof() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let body = json!({ "email": ANN, "password": PASSWORD });
     assert_eq!(boss.post("/api/v1/admin/users", body).await.json["user"]["emailVerified"], false);
     let path = of(&server, ANN).await;
@@ -163,7 +157,7 @@ async fn the_present_address_can_be_answered_for_and_spelt_otherwise_without_los
 #[tokio::test]
 async fn a_closed_account_is_out_at_once_until_it_is_opened() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in(ANN).await;
     let path = of(&server, ANN).await;
     let closed = boss.post_nothing(&format!("{path}/disable")).await;
@@ -185,7 +179,7 @@ async fn a_closed_account_is_out_at_once_until_it_is_opened() {
 #[tokio::test]
 async fn a_password_that_is_taken_away_is_chosen_anew_by_the_mailbox_alone() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in(ANN).await;
     let path = of(&server, ANN).await;
     let reset = boss.post_nothing(&format!("{path}/reset-password")).await;
@@ -210,7 +204,7 @@ async fn a_password_that_is_taken_away_is_chosen_anew_by_the_mailbox_alone() {
 #[tokio::test]
 async fn factors_sessions_and_addresses_are_reset_and_the_owner_sees_by_whom_but_not_from_where() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await.at("198.51.100.9");
+    let mut boss = server.boss().await.at("198.51.100.9");
     let mut ann = server.signed_in(ANN).await;
     let mut elsewhere = server.sign_in(ANN).await;
     let path = of(&server, ANN).await;
@@ -250,7 +244,7 @@ async fn factors_sessions_and_addresses_are_reset_and_the_owner_sees_by_whom_but
 #[tokio::test]
 async fn a_deleted_account_leaves_nothing_to_be_found_by() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in(ANN).await;
     let path = of(&server, ANN).await;
     assert_eq!(boss.delete(&path).await.status, 200);
@@ -269,7 +263,7 @@ async fn a_deleted_account_leaves_nothing_to_be_found_by() {
 #[tokio::test]
 async fn only_what_closes_doors_needs_no_fresh_proof_of_identity() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.sign_up(ANN).await;
     let path = of(&server, ANN).await;
     server.advance(Duration::from_secs(14 * 60));

@@ -1,6 +1,6 @@
 //! One account, from its making to its removal.
 use super::process::Place;
-use crate::support::PASSWORD;
+use crate::support::{OTHER_PASSWORD, PASSWORD};
 use serde_json::{Value, json};
 
 #[test]
@@ -51,4 +51,40 @@ fn an_account_is_made_shown_changed_and_removed() {
     for action in ["show", "disable", "enable", "set-password", "delete"] {
         place.run(&["user", action, "ann"]).fails_with("there is no user \"ann\"");
     }
+}
+
+#[test]
+fn an_account_that_a_lesser_administrator_made_begins_anew_and_its_link_is_handed_over() {
+    let place = Place::migrated();
+    place.run(&["role", "set", "clerk", "--permission", "hallpass:users:*"]).succeeds();
+    let clerk = ["user", "create", "--email", "clerk@example.com", "--role", "clerk", "--password-stdin"];
+    place.run_with(&clerk, PASSWORD).succeeds();
+    let server = place.serve();
+    let token = server.sign_in("clerk@example.com", PASSWORD);
+    let body = json!({ "email": "ann@example.com", "password": PASSWORD, "emailVerified": true });
+    assert_eq!(server.send("POST", "/api/v1/admin/users", &token, &body).0, 201);
+    let inside = server.sign_in("ann@example.com", PASSWORD);
+    let roles = |change: &[&str]| {
+        place.run(&[&["user", "roles", "ann@example.com", "--json"], change].concat()).json()
+    };
+    let raised = roles(&["--add", "admin"]);
+    assert_eq!(
+        (&raised["changed"], &raised["beganAnew"], &raised["user"]["roles"], &raised["user"]["factors"]),
+        (&json!(true), &json!(true), &json!(["admin", "user"]), &json!([]))
+    );
+    assert_eq!(server.me(&inside), 401);
+    let body = json!({ "email": "ann@example.com", "password": PASSWORD });
+    assert_eq!(server.send("POST", "/api/v1/login", "", &body).0, 401);
+    let token = raised["link"].as_str().unwrap().split_once("/password/reset?token=").unwrap().1;
+    let body = json!({ "token": token, "password": OTHER_PASSWORD });
+    assert_eq!(server.send("POST", "/api/v1/password/reset", "", &body).0, 200);
+    let owner = server.sign_in("ann@example.com", OTHER_PASSWORD);
+    let again = roles(&["--add", "clerk"]);
+    assert_eq!(
+        (&again["changed"], &again["beganAnew"], again.get("link")),
+        (&json!(true), &json!(false), None),
+        "it is the owner's from then on"
+    );
+    assert_eq!(roles(&["--add", "clerk"])["changed"], json!(false));
+    assert_eq!((server.me(&owner), server.stop()), (200, Some(0)));
 }

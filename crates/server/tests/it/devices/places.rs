@@ -55,8 +55,7 @@ async fn mail_and_lists_name_the_place_of_an_address_where_the_file_knows_it() {
 #[tokio::test]
 async fn the_audit_log_names_the_place_to_administrators_too() {
     let server = server().await;
-    let mut boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut boss = server.boss().await;
     server.sign_up(ANN).await;
     sign_in(&mut server.client().at("203.0.113.9").with_agent(PHONE), ANN).await;
     let place = json!({ "country": "Sweden", "city": "Linköping" });

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// Who may see a route, and what it does for strangers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Rule {
+pub enum Rule {
     /// A page for whoever has a link: it shows nothing of anybody's without one.
     Page,
     /// The form of such a page: nothing without a link, nothing from other sites.
@@ -24,7 +24,7 @@ use Rule::{Development, Form, Page, Text};
 
 /// Everything that is served by `.route(…)`. The routes of the profiles are made as those of the API are, stand in the document of a server
 /// that has them on, and have their rules in `compat/routes.rs`.
-const BESIDE: [(&str, &str, Rule); 24] = [
+pub const BESIDE: [(&str, &str, Rule); 24] = [
     ("GET", "/assets/page.css", Text),
     ("GET", "/dev/mailbox", Development),
     ("GET", "/dev/mailbox.json", Development),

@@ -1,5 +1,6 @@
 //! Whose rights an invitation can give.
 use super::{ANN, Caller, accept, create, invite_with, resend, resend_as, revoke, token};
+use crate::support::operator::BOSS;
 use crate::support::{Answer, Client, TestApp};
 use hallpass::invitations::{Actor, Invite};
 use hallpass::names::Email;
@@ -8,7 +9,6 @@ use hallpass::users;
 use serde_json::{Value, json};
 
 const MALLORY: &str = "mallory@example.com";
-const BOSS: &str = "boss@example.com";
 
 fn wish(roles: &[&str]) -> Invite {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -22,12 +22,6 @@ async fn mallory(server: &TestApp) -> Client {
     let mallory = server.signed_in(MALLORY).await;
     server.give_roles(MALLORY, &["helper", "reader"]).await;
     mallory
-}
-
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in(BOSS).await;
-    server.give_roles(BOSS, &["admin"]).await;
-    boss
 }
 
 async fn invited(by: &mut Client, roles: Value) -> String {
@@ -75,7 +69,7 @@ async fn an_administrator_invites_to_nothing_that_they_do_not_hold() {
 async fn whoever_lost_rights_gives_none_of_them_by_an_invitation_from_before() {
     for what in ["demoted", "may not give", "raised", "closed", "gone"] {
         let server = TestApp::start().await;
-        let mut boss = boss(&server).await;
+        let mut boss = server.boss().await;
         let mut mallory = mallory(&server).await;
         let me = mallory.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
         invited(&mut mallory, json!(["helper", "reader"])).await;
@@ -114,7 +108,7 @@ async fn whoever_lost_rights_gives_none_of_them_by_an_invitation_from_before() {
 #[tokio::test]
 async fn whoever_sends_it_again_answers_for_it() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut mallory = mallory(&server).await;
     let id = invited(&mut mallory, json!(["helper", "reader"])).await;
     server.give_roles(MALLORY, &[]).await;
@@ -129,7 +123,7 @@ async fn whoever_sends_it_again_answers_for_it() {
 #[tokio::test]
 async fn a_role_that_a_live_invitation_names_comes_to_mean_nothing_else() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.define_role("reader", &["books:read"]).await;
     server.define_role("re.der", &[]).await;
     server.define_role("re_der", &[]).await;

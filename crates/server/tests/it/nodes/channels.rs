@@ -1,38 +1,18 @@
 //! What carries announcements: one contract, kept by the database and by Redis.
 use super::redis::RedisServer;
-use crate::support::{Client, TestApp, TestClock, TestNode, database as backend};
+use super::{ANN, by, hears, there};
+use crate::support::{Client, TestApp, TestClock, database as backend};
 use hallpass::bus::{Bus, Channel, LIMIT, Notice};
-use hallpass::config::{Config, Secret};
 use hallpass::db::Statements;
 use hallpass::ids::{SessionId, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const ANN: &str = "ann@example.com";
 
 /// A server that hears by one channel alone.
 async fn server_on(redis: Option<&RedisServer>) -> TestApp {
     backend::needed();
     let url = redis.map(RedisServer::url);
     TestApp::start_with(|config| by(config, url.as_deref())).await
-}
-
-fn by(config: &mut Config, redis: Option<&str>) {
-    config.database.listen = redis.is_none();
-    config.redis.url = redis.map(Secret::new);
-}
-
-async fn hears(db: &hallpass::db::Db) {
-    while !db.hears() {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// The same client on another node.
-fn there(node: &TestNode, client: &Client) -> Client {
-    let mut other = node.client();
-    (other.bearer, other.refresh_token) = (client.bearer.clone(), client.refresh_token.clone());
-    other
 }
 
 async fn refused_within_the_limit(client: &mut Client) {

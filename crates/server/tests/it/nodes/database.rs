@@ -1,4 +1,5 @@
 //! PostgreSQL as others use it: behind a pooler, by TLS, beside the application's own tables, by the former version.
+use super::hears;
 use crate::support::database::{self as backend, Database};
 use crate::support::postgres::Postgres;
 use crate::support::{TestApp, TestClock, TestRandom};
@@ -53,9 +54,7 @@ async fn behind_a_pooler_in_transaction_mode_everything_works() {
     for call in calls {
         assert_eq!(call.await.unwrap(), 200);
     }
-    while !server.app.db.hears() {
-        tokio::task::yield_now().await;
-    }
+    hears(&server.app.db).await;
 }
 
 #[tokio::test]

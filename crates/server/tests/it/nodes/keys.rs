@@ -1,22 +1,14 @@
 //! Signing keys that one node changes while others serve.
 use super::redis::RedisServer;
-use super::{ANN, clients, three};
-use crate::support::{Client, TestApp, TestClock, TestNode, database as backend};
+use super::{ANN, by, clients, hears, there, three};
+use crate::support::{Client, TestApp, TestClock, database as backend, operator};
 use data_encoding::BASE64URL_NOPAD;
 use hallpass::bus::LIMIT;
-use hallpass::config::Secret;
 use hallpass::{housekeeping, keys};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// The same client on another node.
-fn there(node: &TestNode, client: &Client) -> Client {
-    let mut other = node.client();
-    other.bearer.clone_from(&client.bearer);
-    other
-}
 
 async fn jwks(client: &mut Client) -> Value {
     client.get("/.well-known/jwks.json").await.json
@@ -67,17 +59,11 @@ async fn made_up_keys_are_looked_for_once_a_second_by_one_caller_for_all() {
 async fn contract(redis: Option<&RedisServer>) {
     backend::needed();
     let url = redis.map(RedisServer::url);
-    let server = TestApp::start_with(|config| {
-        config.database.listen = redis.is_none();
-        config.redis.url = url.map(Secret::new);
-    })
-    .await;
+    let server = TestApp::start_with(|config| by(config, url.as_deref())).await;
     let other = server.second_node().await;
     let (_sender, stop) = watch::channel(false);
     tokio::spawn(housekeeping::run(other.app.clone(), stop));
-    while !other.app.db.hears() {
-        tokio::task::yield_now().await;
-    }
+    hears(&other.app.db).await;
     for drop_former in [false, true] {
         let mut client = server.signed_in(&format!("{drop_former}@example.com")).await;
         let mut remote = there(&other, &client);
@@ -115,10 +101,7 @@ async fn nodes_whose_clocks_differ_agree_on_the_key_that_one_of_them_made() {
     let ahead = server.node_with(clock, |_| {}).await;
     for drop_former in [false, true] {
         let app = &ahead.app;
-        let mut tx = app.db.begin().await.unwrap();
-        let (by, client) = (hallpass::roles::Authority::Operator, hallpass::web::Client::local());
-        let kid = keys::rotate(app, &mut tx, by, &client, drop_former).await.unwrap();
-        tx.commit().await.unwrap();
+        let kid = operator::rotate_keys(app, drop_former).await;
         for app in [&server.app, app, &server.app] {
             keys::maintain(app).await.unwrap();
             assert_eq!(app.signing.current().active.as_ref().unwrap().kid(), kid);

@@ -52,8 +52,7 @@ async fn a_proxy_hears_who_it_is_and_whether_that_is_enough() {
 async fn whoever_looks_at_what_somebody_sees_does_nothing_in_their_place() {
     let server = TestApp::start().await;
     let mut ann = server.signed_in(ANN).await;
-    let mut boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut boss = server.boss().await;
     let id = ann.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/admin/users/{id}/impersonate");
     let begun = boss.post(&path, json!({ "reason": "Ticket 4711" })).await;

@@ -1,6 +1,6 @@
 //! Followers of nodes whose clocks differ, within what is allowed.
 use super::follow::PATIENCE;
-use crate::support::{Client, PASSWORD, TestApp, TestClock, TestNode};
+use crate::support::{Client, PASSWORD, TestApp, TestClock, TestNode, operator};
 use hallpass::ids::UserId;
 use hallpass::service_keys::Scope;
 use hallpass::sessions::{self, access};
@@ -84,13 +84,7 @@ async fn after_a_change_on_one_node_tokens_of_before_are_outdated_and_those_of_a
                 let changed = world.on(changes_ahead, &world.ann).patch("/api/v1/me", name).await;
                 assert_eq!(changed.status, 200, "{}", changed.text);
             } else {
-                let permissions = vec![format!("orders:{changes_ahead}")];
-                let role = roles::Definition { name: "clerk".into(), description: None, permissions };
-                let (by, anything) = (roles::Authority::Operator, roles::Expected::Anything);
-                let client = hallpass::web::Client::local();
-                let mut tx = node.db.begin().await.unwrap();
-                roles::define(node, &mut tx, by, &client, role, anything).await.unwrap();
-                tx.commit().await.unwrap();
+                operator::define_role(node, "clerk", &[&format!("orders:{changes_ahead}")]).await;
             }
             world.refused(&before, VerifyError::Outdated).await;
             for refreshes_ahead in [true, false] {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod database;
 pub mod mmdb;
 pub mod named;
+pub mod operator;
 pub mod postgres;
 pub mod receiver;
 pub mod security_key;
@@ -21,10 +22,6 @@ use database::Database;
 use hallpass::app::App;
 use hallpass::config::Config;
 use hallpass::db::{Db, Options};
-use hallpass::ids::RowId;
-use hallpass::keys;
-use hallpass::roles::{self, Authority};
-use hallpass::service_keys::{self, NewKey, Scope, ServiceKey};
 use hallpass::{router, start};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -227,72 +224,6 @@ impl TestApp {
     pub async fn signed_in(&self, email: &str) -> Client {
         self.sign_up(email).await;
         self.sign_in(email).await
-    }
-
-    /// Gives somebody these roles and no others, as an operator does.
-    pub async fn give_roles(&self, email: &str, names: &[&str]) {
-        let app = &self.app;
-        let mut tx = app.db.begin().await.unwrap();
-        let email = hallpass::names::Email::parse(email).unwrap();
-        let user = hallpass::users::find_by_email(&mut tx, &email).await.unwrap().unwrap();
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let given = roles::check_given(&mut tx, Authority::Operator, &names).await.unwrap();
-        hallpass::users::set_roles(app, &mut tx, &user, &given, app.now()).await.unwrap();
-        tx.commit().await.unwrap();
-    }
-
-    /// Defines a role, as an operator does.
-    pub async fn define_role(&self, name: &str, permissions: &[&str]) {
-        let permissions = permissions.iter().map(ToString::to_string).collect();
-        let definition = roles::Definition { name: name.to_owned(), description: None, permissions };
-        let (app, client) = (&self.app, hallpass::web::Client::local());
-        let mut tx = app.db.begin().await.unwrap();
-        let (by, expected) = (Authority::Operator, roles::Expected::Anything);
-        roles::define(app, &mut tx, by, &client, definition, expected).await.unwrap();
-        tx.commit().await.unwrap();
-    }
-
-    /// Makes a service key, as an operator does.
-    pub async fn service_key(
-        &self,
-        name: &str,
-        scopes: &[Scope],
-        life: Option<Duration>,
-    ) -> (ServiceKey, String) {
-        let (client, new) = (hallpass::web::Client::local(), NewKey { name, scopes, life });
-        let mut tx = self.app.db.begin().await.unwrap();
-        let by = Authority::Operator;
-        let made = service_keys::create(&self.app, &mut tx, by, &client, &new).await.unwrap();
-        tx.commit().await.unwrap();
-        made
-    }
-
-    /// Ends a service key, as an operator does; returns whether it was live or expired before.
-    pub async fn revoke_service_key(&self, id: RowId) -> bool {
-        let client = hallpass::web::Client::local();
-        let mut tx = self.app.db.begin().await.unwrap();
-        let by = Authority::Operator;
-        let done = service_keys::revoke(&self.app, &mut tx, by, &client, id).await.unwrap();
-        tx.commit().await.unwrap();
-        done
-    }
-
-    /// Replaces the signing key, as an operator does.
-    pub async fn rotate_keys(&self, drop_former: bool) {
-        let client = hallpass::web::Client::local();
-        let mut tx = self.app.db.begin().await.unwrap();
-        keys::rotate(&self.app, &mut tx, Authority::Operator, &client, drop_former).await.unwrap();
-        tx.commit().await.unwrap();
-        keys::maintain(&self.app).await.unwrap();
-    }
-
-    /// Somebody new who holds just these permissions, signed in.
-    pub async fn signed_in_holding(&self, email: &str, permissions: &[&str]) -> Client {
-        let client = self.signed_in(email).await;
-        let role = format!("for-{}", email.split('@').next().unwrap());
-        self.define_role(&role, permissions).await;
-        self.give_roles(email, &[&role]).await;
-        client
     }
 
     /// Signs in on a new device, tokens in the body.

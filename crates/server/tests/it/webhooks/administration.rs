@@ -8,12 +8,6 @@ use std::time::Duration;
 
 const WEBHOOKS: &str = "/api/v1/admin/webhooks";
 
-async fn boss(server: &TestApp) -> Client {
-    let boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
-    boss
-}
-
 /// Sets an endpoint up; its path and its secret.
 async fn set_up(boss: &mut Client, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let body = json!({ "name": "app", "url": receiver.url(), "types": types });
@@ -32,7 +26,7 @@ async fn deliveries(boss: &mut Client, path: &str, query: &str) -> Vec<Value> {
 #[tokio::test]
 async fn an_endpoint_is_set_up_told_looked_at_and_removed() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let receiver = Receiver::start(Reply::Status(200)).await;
     let (path, secret) = set_up(&mut boss, &receiver, &["session.created"]).await;
     assert!(secret.starts_with("whsec_") && !server.everything_stored().contains(&secret));
@@ -66,7 +60,7 @@ async fn an_endpoint_is_set_up_told_looked_at_and_removed() {
 #[tokio::test]
 async fn what_was_given_up_is_seen_in_pages_and_told_once_more_under_the_same_id() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let receiver = Receiver::start(Reply::Status(500)).await;
     let (path, _) = set_up(&mut boss, &receiver, &["session.created"]).await;
     for _ in 0..3 {
@@ -108,7 +102,7 @@ async fn what_was_given_up_is_seen_in_pages_and_told_once_more_under_the_same_id
 #[tokio::test]
 async fn an_endpoint_is_switched_off_and_on_and_gets_another_secret() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let receiver = Receiver::start(Reply::Status(200)).await;
     let (path, old) = set_up(&mut boss, &receiver, &["*"]).await;
     for _ in 0..2 {
@@ -133,7 +127,7 @@ async fn an_endpoint_is_switched_off_and_on_and_gets_another_secret() {
 #[tokio::test]
 async fn bad_endpoints_and_questions_are_refused_with_every_problem() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     for (body, problems) in [
         (json!({}), &["name: required", "types: required", "url: required"][..]),
         (json!({ "name": " ", "url": "https://example.com", "types": ["*"] }), &["name: required"]),
@@ -165,7 +159,7 @@ async fn bad_endpoints_and_questions_are_refused_with_every_problem() {
 #[tokio::test]
 async fn what_opens_doors_takes_a_fresh_proof_and_what_closes_them_does_not() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let receiver = Receiver::start(Reply::Status(200)).await;
     let (path, _) = set_up(&mut boss, &receiver, &["*"]).await;
     server.advance(Duration::from_secs(700));

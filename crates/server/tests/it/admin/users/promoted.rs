@@ -1,11 +1,15 @@
 //! Accounts that come to be worth more than those could give who may know what opens them.
-use super::{ANN, boss, log_in, of, patch, put_roles};
-use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, TestApp};
+use super::{ANN, log_in, of, patch, put_roles};
+use crate::passkeys;
+use crate::support::{Answer, Client, OTHER_PASSWORD, PASSWORD, SecurityKey, TestApp};
 use hallpass::admin::{Actor, users as others};
+use hallpass::db::Statements;
 use hallpass::web::Client as Caller;
 use serde_json::{Value, json};
 
 const MALLORY: &str = "mallory@example.com";
+/// Where the account would have gone.
+const MOVED: &str = "moved@example.com";
 
 /// Somebody who may make accounts and give the one role that they have.
 async fn mallory(server: &TestApp) -> Client {
@@ -29,13 +33,48 @@ async fn begins_anew(server: &TestApp, former: &mut Client) {
     assert_eq!(log_in(server, ANN, PASSWORD).await.status, 401);
     let token = server.mailed_token(ANN, "/password/reset").await;
     assert_eq!(choose(server, &token, OTHER_PASSWORD).await.status, 200);
-    assert_eq!(log_in(server, ANN, OTHER_PASSWORD).await.status, 200);
+    let owner = log_in(server, ANN, OTHER_PASSWORD).await;
+    assert!(owner.json["accessToken"].is_string(), "no factor of anybody's is asked for: {}", owner.text);
+}
+
+/// What somebody who is inside leaves there in order to come back.
+struct Planted {
+    key: SecurityKey,
+    confirm: String,
+    undo: String,
+}
+
+/// Sets an app and a passkey up, and begins to move the account to another mailbox.
+async fn plant(server: &TestApp, inside: &mut Client) -> Planted {
+    let mut key = SecurityKey::of(server);
+    passkeys::enrol(inside, &mut key).await;
+    inside.set_up_totp(server).await;
+    let asked = inside.post("/api/v1/email/change", json!({ "email": MOVED })).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let confirm = server.mailed_token(MOVED, "/email/confirm").await;
+    Planted { key, confirm, undo: server.mailed_token(ANN, "/email/undo").await }
+}
+
+impl Planted {
+    async fn is_gone(&mut self, server: &TestApp) {
+        let refused = passkeys::sign_in(server, &mut self.key).await;
+        assert_eq!(refused.status, 401, "{}", refused.text);
+        for (way, token) in [("confirm", &self.confirm), ("undo", &self.undo)] {
+            let path = format!("/api/v1/email/{way}");
+            let dead = server.client().post(&path, json!({ "token": token })).await;
+            assert_eq!((dead.status, dead.code()), (400, "invalid_token"), "{way}");
+        }
+        for sql in ["select count(*) from totp_secrets", "select count(*) from recovery_codes"] {
+            let mut row = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap();
+            assert_eq!(row.int().unwrap(), 0, "{sql}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut mallory = mallory(&server).await;
     make(&mut mallory, json!({ "email": ANN, "password": PASSWORD, "emailVerified": true })).await;
     let path = of(&server, ANN).await;
@@ -47,6 +86,9 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     // A new password may be theirs as well.
     let change = json!({ "currentPassword": PASSWORD, "newPassword": OTHER_PASSWORD });
     assert_eq!(inside.post("/api/v1/password/change", change).await.status, 200);
+    let mut planted = plant(&server, &mut inside).await;
+    let before = boss.get(&path).await;
+    assert_eq!(before.json["user"]["factors"], json!(["password", "passkey", "recovery_code", "totp"]));
     let given = put_roles(&boss, &path, "*", json!(["editor"])).await;
     assert_eq!(
         (given.status, &given.json["user"]["roles"]),
@@ -57,6 +99,7 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
     assert_eq!(given.json["user"]["factors"], json!([]));
     assert_eq!(log_in(&server, ANN, OTHER_PASSWORD).await.status, 401);
     begins_anew(&server, &mut inside).await;
+    planted.is_gone(&server).await;
     let events = boss.get(&format!("{path}/events?limit=50")).await.json;
     let kinds: Vec<&Value> =
         events["events"].as_array().unwrap().iter().map(|event| &event["kind"]).collect();
@@ -73,7 +116,7 @@ async fn whoever_chose_the_password_does_not_rise_with_the_account() {
 async fn whoever_answered_for_the_address_does_not_rise_with_the_account_either() {
     for how in ["verified", "moved", "answered for", "gone"] {
         let server = TestApp::start().await;
-        let [boss, mallory] = [boss(&server).await, mallory(&server).await].map(|client| client.bearer);
+        let [boss, mallory] = [server.boss().await, mallory(&server).await].map(|client| client.bearer);
         let immediate = hallpass::config::RegistrationMode::Immediate;
         let server = server.restart_with(|config| config.registration.mode = immediate).await;
         let [boss, mut mallory] = [boss, mallory].map(|bearer| {
@@ -107,7 +150,7 @@ async fn whoever_answered_for_the_address_does_not_rise_with_the_account_either(
 #[tokio::test]
 async fn a_link_that_an_administrator_was_shown_dies_when_an_operator_gives_more() {
     let server = TestApp::start().await;
-    boss(&server).await;
+    server.boss().await;
     let mut mallory = mallory(&server).await;
     let made = make(&mut mallory, json!({ "email": ANN })).await;
     let token = |link: &str| link.split("token=").nth(1).unwrap().to_owned();

@@ -1,5 +1,6 @@
 //! What administrators may not do to accounts.
-use super::{ANN, BOSS, boss, of, patch, put_roles};
+use super::{ANN, of, patch, put_roles};
+use crate::support::operator::BOSS;
 use crate::support::{Client, PASSWORD, TestApp};
 use axum::http::Method;
 use serde_json::json;
@@ -25,7 +26,7 @@ async fn everything(client: &mut Client, path: &str) -> Vec<(u16, String)> {
 #[tokio::test]
 async fn nobody_acts_on_an_account_that_may_do_more_than_their_own() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut lesser = server.signed_in_holding(LESSER, &ALL).await;
     server.define_role("author", &["articles:write"]).await;
     server.sign_up(ANN).await;
@@ -45,7 +46,7 @@ async fn nobody_acts_on_an_account_that_may_do_more_than_their_own() {
 #[tokio::test]
 async fn nobody_gives_a_role_that_holds_more_than_they_do_to_others_or_to_themselves() {
     let server = TestApp::start().await;
-    boss(&server).await;
+    server.boss().await;
     let mut lesser = server.signed_in_holding(LESSER, &ALL).await;
     server.define_role("deleter", &["hallpass:users:delete"]).await;
     server.define_role("auditor", &["hallpass:audit:read"]).await;
@@ -72,7 +73,7 @@ async fn nobody_gives_a_role_that_holds_more_than_they_do_to_others_or_to_themse
 #[tokio::test]
 async fn the_own_account_keeps_its_own_routes_and_the_last_administrator_stays() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let path = of(&server, BOSS).await;
     let answers = everything(&mut boss, &path).await;
     assert_eq!(answers[1], (409, "last_administrator".into()), "the own roles are a matter of rights");
@@ -119,7 +120,7 @@ async fn of_administrators_who_remove_each_other_at_once_one_acts_and_stays() {
 #[tokio::test]
 async fn of_parallel_changes_that_rest_on_one_reading_exactly_one_counts() {
     let server = TestApp::start().await;
-    let boss = boss(&server).await;
+    let boss = server.boss().await;
     server.sign_up(ANN).await;
     let path = of(&server, ANN).await;
     let tag = boss.clone().get(&path).await.header("etag").to_owned();
@@ -137,7 +138,7 @@ async fn of_parallel_changes_that_rest_on_one_reading_exactly_one_counts() {
 #[tokio::test]
 async fn odd_calls_are_refused_with_every_problem() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.sign_up(ANN).await;
     let path = of(&server, ANN).await;
     for (query, problem) in [
@@ -175,8 +176,7 @@ async fn odd_calls_are_refused_with_every_problem() {
 #[tokio::test]
 async fn a_changed_address_leaves_whoever_had_the_former_one_no_way_back() {
     let server = TestApp::start().await;
-    let mut boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut boss = server.boss().await;
     server.sign_up("mallory@evil.example").await;
     let mut mallory = server.sign_in("mallory@evil.example").await;
     // Another device: the mail has a link for "this was not me".
@@ -199,8 +199,7 @@ async fn a_changed_address_leaves_whoever_had_the_former_one_no_way_back() {
 #[tokio::test]
 async fn a_link_that_somebody_with_fewer_rights_made_opens_no_account_that_has_more_since() {
     let server = TestApp::start().await;
-    let mut boss = server.signed_in("boss@example.com").await;
-    server.give_roles("boss@example.com", &["admin"]).await;
+    let mut boss = server.boss().await;
     let mut support = server.signed_in_holding("support@example.com", &["hallpass:users:*"]).await;
     let made = support.post("/api/v1/admin/users", json!({ "email": "ann@example.com" })).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -218,7 +217,7 @@ async fn a_link_that_somebody_with_fewer_rights_made_opens_no_account_that_has_m
 #[tokio::test]
 async fn of_several_tags_one_has_to_be_the_present_one_to_the_byte() {
     let server = TestApp::start().await;
-    let boss = boss(&server).await;
+    let boss = server.boss().await;
     server.sign_up(ANN).await;
     let path = of(&server, ANN).await;
     let tag = async || boss.clone().get(&path).await.header("etag").trim_matches('"').to_owned();

@@ -1,5 +1,5 @@
 //! Finding people's accounts.
-use super::{BOSS, boss};
+use crate::support::operator::BOSS;
 use crate::support::{Client, PASSWORD, TestApp};
 use hallpass::db::Statements;
 use hallpass::housekeeping;
@@ -31,7 +31,7 @@ async fn add(boss: &mut Client, email: &str, username: Option<&str>, name: Optio
 #[tokio::test]
 async fn people_are_found_by_beginnings_of_address_domain_username_and_words_of_the_name() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     add(&mut boss, "Ann.Ash@one.example", Some("Sparrow"), Some("Ann  Müller-Lüdenscheidt")).await;
     add(&mut boss, "ben@two.example", Some("ben"), Some("BEN O'Brien")).await;
     add(&mut boss, "zoë@x.example".replace('ë', "e").as_str(), None, Some("Ｚoe\u{301} Straße")).await;
@@ -70,7 +70,7 @@ async fn people_are_found_by_beginnings_of_address_domain_username_and_words_of_
 #[tokio::test]
 async fn filters_hold_together_and_every_page_size_finds_everybody_once() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.define_role("editor", &["articles:read"]).await;
     let mut expected = Vec::new();
     for number in 0..12 {
@@ -114,7 +114,7 @@ async fn filters_hold_together_and_every_page_size_finds_everybody_once() {
 #[tokio::test]
 async fn what_changes_is_found_by_what_it_is_now() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let mut ann = server.signed_in("ann@example.com").await;
     ann.patch("/api/v1/me", json!({ "name": "Ann Ash", "username": "ash" })).await;
     assert_eq!(found_by(&mut boss, "q=ash", 9).await, ["ann@example.com"]);
@@ -138,7 +138,7 @@ async fn terms(server: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn those_whom_an_older_version_of_the_server_made_or_changed_are_found_after_housekeeping() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     server.sign_up_as(json!({ "email": "ann@example.com", "password": PASSWORD, "name": "Ann Ash" })).await;
     let before = terms(&server).await;
     let mut db = &server.app.db;
@@ -164,7 +164,7 @@ async fn those_whom_an_older_version_of_the_server_made_or_changed_are_found_aft
 #[tokio::test]
 async fn a_page_is_short_when_few_among_very_many_pass_and_the_next_goes_on() {
     let server = TestApp::start().await;
-    let mut boss = boss(&server).await;
+    let mut boss = server.boss().await;
     let now = server.app.now().micros();
     let mut tx = server.app.db.begin().await.unwrap();
     for number in 0..5_000_i64 {
