@@ -52,7 +52,7 @@ pub const BESIDE: [(&str, &str, Rule); 24] = [
 ];
 
 /// Ways to serve something that this test could not read: they may stand in the one file that puts all together, which serves nothing by them.
-const UNREADABLE: [&str; 8] = [
+const UNREADABLE: [&str; 9] = [
     ".nest(",
     ".nest_service(",
     ".route_service(",
