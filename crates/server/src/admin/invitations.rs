@@ -74,8 +74,7 @@ async fn list_invitations(
 /// A page, and whether there is another.
 async fn page(app: &App, after: Option<RowId>, limit: u16) -> Result<(Vec<Invitation>, bool)> {
     let mut found = invitations::list(&app.db, after, i64::from(limit) + 1).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
+    let more = query::cut(&mut found, limit);
     Ok((found, more))
 }
 

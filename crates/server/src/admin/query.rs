@@ -33,6 +33,13 @@ pub(super) fn limit(query: &Query, usual: u16, most: u16) -> Result<u16> {
     }
 }
 
+/// Cuts what was read, one more than asked for, to a page; whether there is another.
+pub(super) fn cut<T>(found: &mut Vec<T>, limit: u16) -> bool {
+    let more = found.len() > usize::from(limit);
+    found.truncate(limit.into());
+    more
+}
+
 /// A day such as `2026-01-31`; its first instant, UTC.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::passkeys;
+use crate::passwords;
 use crate::sessions::{self, Current};
 use crate::users::{self, User};
 use crate::web::Client;
@@ -136,7 +137,7 @@ pub async fn undo_change(app: &App, client: &Client, token: &str) -> Result<()> 
         ttl: app.config.codes.reset_ttl,
     };
     let secret = codes::issue(app, &mut tx, &issue, now).await?;
-    let link = format!("{}/password/reset?token={}", app.public_url, secret.expose());
+    let link = passwords::link_of(app, &secret);
     let seconds = app.config.codes.reset_ttl.as_secs();
     mail::enqueue(app, &mut tx, &old.typed, &Message::EmailChangeUndone {}, now).await?;
     mail::enqueue(app, &mut tx, &old.typed, &Message::PasswordReset { link, seconds }, now).await?;

@@ -5,7 +5,7 @@
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
-use crate::codes::{self, Found, Issue, Purpose};
+use crate::codes::{self, Found, Purpose};
 use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
@@ -13,6 +13,7 @@ use crate::ids::SessionId;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::passkeys;
+use crate::passwords;
 use crate::sessions::{self, Session};
 use crate::users::{self, User};
 use crate::web::Client;
@@ -77,7 +78,7 @@ pub async fn disown(app: &App, client: &Client, token: &str, end_others: bool) -
     let begun = begun.unwrap_or_else(|| session.begun_at());
     let suspected = passkeys::suspect_since(&mut tx, user.id, begun, now).await?;
     let password = if user.has_password && user.disabled_at.is_none() {
-        Some(codes::issue(app, &mut tx, &choice(app, &user), now).await?)
+        Some(passwords::issue_choice(app, &mut tx, user.id, app.config.codes.reset_ttl, now).await?)
     } else {
         None
     };
@@ -110,16 +111,4 @@ async fn end(app: &App, tx: &mut Tx, user: &User, id: SessionId, all: bool, now:
         revoked += sessions::revoke_of_device(app, tx, user.id, device, REASON, now).await?;
     }
     Ok(revoked)
-}
-
-/// Not a link of "forgot password", which the next one kills: anybody can ask for that.
-fn choice(app: &App, user: &User) -> Issue<'static> {
-    Issue {
-        purpose: Purpose::SetPassword,
-        user: Some(user.id),
-        subject: None,
-        code: None,
-        client: None,
-        ttl: app.config.codes.reset_ttl,
-    }
 }

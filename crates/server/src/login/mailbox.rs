@@ -7,7 +7,7 @@ use super::store::{self, Pending};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
-use crate::codes::{self, Found, Issue, Purpose};
+use crate::codes::{self, Found, Purpose};
 use crate::db::Tx;
 use crate::devices;
 use crate::emails;
@@ -17,6 +17,7 @@ use crate::ids::UserId;
 use crate::limits::{self, Budget, Subject};
 use crate::mail::{self, Message};
 use crate::names::{Email, Username};
+use crate::passwords;
 use crate::sessions;
 use crate::users::{self, NewUser, User, Way};
 use crate::web::Client;
@@ -238,18 +239,10 @@ async fn finish(app: &App, tx: &mut Tx, user: User, proven: bool, now: Timestamp
     if proven {
         return Ok(Verified::Done(user));
     }
-    let issue = Issue {
-        purpose: Purpose::SetPassword,
-        user: Some(user.id),
-        subject: None,
-        code: None,
-        client: None,
-        ttl: app.config.codes.reset_ttl,
-    };
-    let token = codes::issue(app, tx, &issue, now).await?;
+    let token = passwords::issue_choice(app, tx, user.id, app.config.codes.reset_ttl, now).await?;
     if app.config.compat.authy {
         // Its front ends know no page that takes the token of the answer: the proven mailbox gets the way to one.
-        let link = format!("{}/password/reset?token={}", app.public_url, token.expose());
+        let link = passwords::link_of(app, &token);
         let seconds = app.config.codes.reset_ttl.as_secs();
         mail::enqueue(app, tx, &user.email, &Message::PasswordWanted { link, seconds }, now).await?;
     }

@@ -7,7 +7,7 @@ mod reset;
 mod routes;
 
 pub use pages::{choose_page, routes as page_routes};
-pub use reset::{forgot, reset};
+pub use reset::{forgot, issue_choice, link_of, reset};
 pub use routes::routes;
 
 use crate::app::App;

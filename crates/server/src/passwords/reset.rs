@@ -2,16 +2,21 @@
 use super::{Context, changed_message, check_rules, hash};
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
+use crate::clock::Timestamp;
 use crate::codes::{self, Found, Issue, Purpose};
+use crate::db::Tx;
 use crate::devices;
 use crate::error::{Code, Error, Result};
 use crate::hashing::Password;
+use crate::ids::UserId;
 use crate::limits;
 use crate::mail::{self, Message};
 use crate::names::Email;
 use crate::sessions;
 use crate::users;
 use crate::web::Client;
+use hallpass_crypto::secret::Opaque;
+use std::time::Duration;
 
 /// Sends a reset link to the address if it has an account; nobody but the mailbox learns whether.
 pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
@@ -29,7 +34,7 @@ pub async fn forgot(app: &App, client: &Client, email: &Email) -> Result<()> {
         ttl: app.config.codes.reset_ttl,
     };
     let secret = codes::issue(app, &mut tx, &issue, now).await?;
-    let link = format!("{}/password/reset?token={}", app.public_url, secret.expose());
+    let link = link_of(app, &secret);
     let message = Message::PasswordReset { link, seconds: app.config.codes.reset_ttl.as_secs() };
     let recipient = user.as_ref().map(|user| user.email.as_str()).filter(|_| allowed);
     mail::enqueue_or_pretend(app, &mut tx, recipient, &message, now).await?;
@@ -86,4 +91,32 @@ pub async fn reset(app: &App, client: &Client, token: &str, password: Password) 
     mail::commit(app, tx).await?;
     limits::forgive(app, user.id, client).await;
     Ok(())
+}
+
+/// Where the token of a link is traded for a password of one's own.
+pub fn link_of(app: &App, token: &Opaque) -> String {
+    format!("{}/password/reset?token={}", app.public_url, token.expose())
+}
+
+/// The token with which somebody chooses a password in an account that has none, or none any more. Not one of "forgot
+/// password", which the next kills: anybody can ask for that.
+///
+/// # Errors
+/// The database's.
+pub async fn issue_choice(
+    app: &App,
+    tx: &mut Tx,
+    user: UserId,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<Opaque> {
+    let issue = Issue {
+        purpose: Purpose::SetPassword,
+        user: Some(user),
+        subject: None,
+        code: None,
+        client: None,
+        ttl,
+    };
+    codes::issue(app, tx, &issue, now).await
 }

@@ -4,7 +4,7 @@ use crate::admin::actor::Deed;
 use crate::app::App;
 use crate::audit::{self, Event, Kind};
 use crate::clock::Timestamp;
-use crate::codes::{self, Issue, Purpose};
+use crate::codes;
 use crate::db::Tx;
 use crate::devices;
 use crate::error::Result;
@@ -158,17 +158,8 @@ pub(super) async fn link(
     ttl: Duration,
     now: Timestamp,
 ) -> Result<Link> {
-    let issue = Issue {
-        purpose: Purpose::SetPassword,
-        user: Some(user),
-        subject: None,
-        code: None,
-        client: None,
-        ttl,
-    };
-    let secret = codes::issue(app, tx, &issue, now).await?;
-    let url = format!("{}/password/reset?token={}", app.public_url, secret.expose());
-    Ok(Link { url, expires_at: now.plus(ttl) })
+    let token = passwords::issue_choice(app, tx, user, ttl, now).await?;
+    Ok(Link { url: passwords::link_of(app, &token), expires_at: now.plus(ttl) })
 }
 
 /// Removes every second factor of somebody who lost them, for whoever made sure who asks. All sessions end, and the owner is

@@ -52,8 +52,7 @@ async fn list_deliveries(
     let (before, limit) = (query::row(&query, "before")?, query::limit(&query, PAGE, PAGE_MAX)?);
     let (endpoint, state) = (row(&id)?, progress(&query)?);
     let mut found = webhooks::deliveries(&app, endpoint, state, before, i64::from(limit) + 1).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
+    let more = query::cut(&mut found, limit);
     let deliveries: Vec<DeliveryView> = found.iter().map(Delivery::view).collect();
     let next = deliveries.last().filter(|_| more).map(|last| last.id.clone());
     Ok(Json(Deliveries { deliveries, next }))

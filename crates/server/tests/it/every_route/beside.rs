@@ -4,7 +4,6 @@ use super::document;
 use crate::support::{PASSWORD, TestApp};
 use crate::tidy::source::{Source, repository, rust_below};
 use axum::http::Method;
-use hallpass::config::Mode;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -214,13 +213,7 @@ async fn forms_of_other_sites_and_without_a_link_do_nothing() {
 async fn outside_of_development_there_is_no_mailbox() {
     let server = TestApp::start().await;
     server.sign_up("ann@example.com").await;
-    let node = server
-        .node_with(server.clock.clone(), |config| {
-            config.server.mode = Mode::Production;
-            config.server.public_url = Some("https://auth.example.com".into());
-            config.mail.smtp_url = Some(hallpass::config::Secret::new("smtps://127.0.0.1:9"));
-        })
-        .await;
+    let node = server.in_production().await;
     let stranger = node.client().get("/first-administrator?token=x").await;
     assert!(stranger.status >= 400 && stranger.status < 500, "{}", stranger.status);
     for (method, path, rule) in BESIDE {

@@ -54,6 +54,12 @@ fn traces(server: &TestApp) -> Vec<&'static str> {
     TRACES.into_iter().filter(|trace| stored.contains(trace)).collect()
 }
 
+/// Nothing personal is left, and the log verifies.
+async fn leaves_no_trace(server: &TestApp) {
+    assert_eq!(traces(server), Vec::<&str>::new());
+    assert_eq!(report(server).await.findings, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn after_a_deletion_nothing_personal_is_left_in_any_table_and_the_log_verifies() {
     let server = TestApp::start_with(|config| config.login.passwordless = true).await;
@@ -102,8 +108,7 @@ async fn traces_stay_as_long_as_the_setting_says_and_go_then() {
     assert!(all(&server).await.iter().any(|event| event.kind == "user_deleted" && event.ip.is_some()));
     server.advance(DAY * 2);
     purge(&server).await;
-    assert_eq!(traces(&server), Vec::<&str>::new());
-    assert_eq!(report(&server).await.findings, Vec::<String>::new());
+    leaves_no_trace(&server).await;
 }
 
 #[tokio::test]
@@ -310,8 +315,7 @@ async fn an_erasure_that_waits_outlives_a_change_of_the_secret_key() {
     let server = server.restart_with(|config| config.keys.previous_secret_keys = Vec::new()).await;
     server.advance(DAY * 31);
     purge(&server).await;
-    assert_eq!(traces(&server), Vec::<&str>::new());
-    assert_eq!(report(&server).await.findings, Vec::<String>::new());
+    leaves_no_trace(&server).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What operators do to a server: beside the API, on any node.
-use super::{Client, TestApp};
+use super::{Client, TestApp, TestNode};
 use hallpass::app::App;
+use hallpass::config::{Config, Mode, Secret};
 use hallpass::ids::RowId;
 use hallpass::keys;
 use hallpass::roles::{self, Authority};
@@ -31,6 +32,16 @@ pub async fn rotate_keys(app: &App, drop_former: bool) -> String {
 }
 
 impl TestApp {
+    /// A node on the same database, in production.
+    pub async fn in_production(&self) -> TestNode {
+        let production = |config: &mut Config| {
+            config.server.mode = Mode::Production;
+            config.server.public_url = Some("https://auth.example.com".into());
+            config.mail.smtp_url = Some(Secret::new("smtps://127.0.0.1:9"));
+        };
+        self.node_with(self.clock.clone(), production).await
+    }
+
     /// Gives somebody these roles and no others, as an operator does.
     pub async fn give_roles(&self, email: &str, names: &[&str]) {
         let app = &self.app;

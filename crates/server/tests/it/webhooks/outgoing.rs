@@ -144,13 +144,7 @@ async fn an_endpoint_on_a_private_network_gets_nothing_in_production() {
     let server = TestApp::start().await;
     let (id, _) = super::endpoint(&server.app, &receiver.url(), &["*"]).await;
     server.sign_up(ANN).await;
-    let node = server
-        .node_with(server.clock.clone(), |config| {
-            config.server.mode = Mode::Production;
-            config.server.public_url = Some("https://auth.example.com".into());
-            config.mail.smtp_url = Some(hallpass::config::Secret::new("smtps://127.0.0.1:9"));
-        })
-        .await;
+    let node = server.in_production().await;
     let report = hallpass::webhooks::worker::run_once(&node.app).await.unwrap();
     assert_eq!((report.delivered, report.retried, receiver.connections()), (0, 2, 0));
     let reason = super::deliveries(&server.app, id).await.remove(0).last_error.unwrap();
