@@ -14,6 +14,7 @@ mod machine;
 mod plot;
 mod postgres;
 mod report;
+mod rows;
 mod run;
 mod scenarios;
 mod search;

@@ -4,6 +4,7 @@ use crate::Fallible;
 use crate::load::run;
 use crate::machine;
 use crate::report::{Report, Row, Target, grouped};
+use crate::rows;
 use crate::scenarios::{self, CLIENTS};
 use crate::seed;
 use crate::server::{SECRET_KEY, Server};
@@ -44,7 +45,18 @@ pub async fn everything(length: Duration, largest: i64) -> Fallible<Report> {
             three_nodes(&mut report, &url, sessions, length).await?;
         }
     }
+    beyond_memory(&mut report, &server, length).await?;
     Ok(report)
+}
+
+async fn beyond_memory(report: &mut Report, server: &str, length: Duration) -> Fallible<()> {
+    let url = database(server, rows::SESSIONS)?;
+    let redis = std::env::var("TEST_REDIS").map_err(|_| "run it by scripts/with-servers")?;
+    let without = rows::checks(&url, None, 1, length).await?;
+    load(report, "session check of 40,000 sessions, every row from PostgreSQL", &without);
+    let with = rows::checks(&url, Some(&redis), 2, length).await?;
+    load(report, "session check of 40,000 sessions, rows that another node left in Redis", &with);
+    Ok(())
 }
 
 fn figure(report: &mut Report, what: &str, figure: &str) {
@@ -173,7 +185,8 @@ fn pgbench(url: &str, length: Duration) -> Fallible<f64> {
          where id = '00000000-0000-7000-8000-' || lpad(:n::text, 12, '0') and current_hash = '\\x{hash}' \
          and revoked_at is null and expires_at > {now} \
          returning id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent, \
-         device_name, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at;",
+         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, \
+         impersonator_id, impersonator_session_id;",
         handover = "09".repeat(110)
     )?;
     let folder = tempfile::tempdir()?;

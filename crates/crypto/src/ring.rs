@@ -45,6 +45,8 @@ pub enum Purpose {
     Check,
     /// Passkey ceremonies under way, and ids of credentials that do not exist.
     Passkey,
+    /// What nodes leave for each other beside the database.
+    Share,
 }
 
 impl Purpose {
@@ -60,6 +62,7 @@ impl Purpose {
             Self::Audit => b"audit",
             Self::Check => b"check",
             Self::Passkey => b"passkey",
+            Self::Share => b"share",
         }
     }
 }
@@ -173,7 +176,7 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 9] = [
+    const ALL: [Purpose; 10] = [
         Purpose::RefreshMac,
         Purpose::Seal,
         Purpose::Csrf,
@@ -183,6 +186,7 @@ mod tests {
         Purpose::Audit,
         Purpose::Check,
         Purpose::Passkey,
+        Purpose::Share,
     ];
 
     #[test]

@@ -16,6 +16,7 @@ use crate::proxies::Proxies;
 use crate::random::{Random, bytes};
 use crate::recall::Recall;
 use crate::redis::Redis;
+use crate::shared_rows::SharedRows;
 use crate::signing::Signing;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
@@ -110,6 +111,8 @@ pub struct Inner {
     pub presence: Presence,
     /// Access tokens that were checked.
     pub recall: Recall,
+    /// What other nodes have read, if Redis keeps it.
+    pub shared_rows: Option<SharedRows>,
     /// Failures counted against limits on this node.
     pub counters: Counters,
     /// What nodes share beside the database, if that is set.
@@ -177,6 +180,12 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { config, db, clock, random, ring, hashing, templates, redis, places } = parts;
         let request_prefix = u64::from_be_bytes(bytes(&*random));
+        let metrics = Metrics::default();
+        let share = |redis: &Arc<Redis>| {
+            let (keys, random) = (ring.derive(Purpose::Share), Arc::clone(&random));
+            SharedRows::new(Arc::clone(redis), keys, random, metrics.shared_rows.clone())
+        };
+        let shared_rows = redis.as_ref().filter(|_| config.redis.share_rows).map(share);
         Self(Arc::new(Inner {
             public_url: config.public_url(),
             audience: config.audience(),
@@ -190,10 +199,11 @@ impl App {
             random,
             hashing,
             signing: Signing::default(),
-            metrics: Metrics::default(),
+            metrics,
             templates,
             presence: Presence::default(),
             recall: Recall::default(),
+            shared_rows,
             counters: Counters::default(),
             redis,
             gates: Gates::default(),

@@ -25,6 +25,7 @@ pub mod random;
 pub mod recall;
 pub mod redis;
 pub mod secret_key;
+pub mod shared_rows;
 pub mod signing;
 pub mod subscriptions;
 pub mod telemetry;

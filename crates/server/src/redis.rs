@@ -90,11 +90,33 @@ impl Redis {
     /// # Errors
     /// When the server is away or too slow; it may have been said all the same.
     pub async fn publish(&self, channel: &str, text: &str) -> Result<(), String> {
-        if self.is_paused() {
-            return Err("it was out of reach a moment ago".into());
-        }
+        self.refuse_while_paused()?;
         let mut connection = self.manager.clone();
         let result = self.in_time(connection.publish::<_, _, ()>(channel, text)).await;
+        self.note(&result);
+        result
+    }
+
+    /// The value of a key, if it has one.
+    ///
+    /// # Errors
+    /// When the server is away or too slow.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.refuse_while_paused()?;
+        let mut connection = self.manager.clone();
+        let result = self.in_time(connection.get(key)).await;
+        self.note(&result);
+        result
+    }
+
+    /// Gives a key a value for so long.
+    ///
+    /// # Errors
+    /// When the server is away, too slow or full.
+    pub async fn set(&self, key: &str, value: &[u8], life: Duration) -> Result<(), String> {
+        self.refuse_while_paused()?;
+        let mut connection = self.manager.clone();
+        let result = self.in_time(connection.pset_ex(key, value, millis(life))).await;
         self.note(&result);
         result
     }
@@ -147,9 +169,7 @@ impl Redis {
         life: Duration,
         work: impl Fn(&[String]) -> (T, Vec<String>),
     ) -> Result<T, String> {
-        if self.is_paused() {
-            return Err("it was out of reach a moment ago".into());
-        }
+        self.refuse_while_paused()?;
         let result = self.try_change(names, life, work).await;
         self.note(&result);
         result
@@ -188,7 +208,7 @@ impl Redis {
             for value in former.iter().chain(&values) {
                 replace.arg(value);
             }
-            replace.arg(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+            replace.arg(millis(life));
             let replaced: i64 = self.in_time(replace.invoke_async(&mut connection)).await?;
             if replaced == 1 {
                 return Ok(done);
@@ -197,8 +217,15 @@ impl Redis {
         Err("other nodes change the same values all the time".into())
     }
 
-    fn is_paused(&self) -> bool {
+    fn refuse_while_paused(&self) -> Result<(), String> {
         let until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        if until.is_some_and(|until| Instant::now() < until) {
+            return Err("it was out of reach a moment ago".into());
+        }
+        Ok(())
     }
+}
+
+fn millis(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX)
 }

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub webhooks_waiting: Gauge,
     /// Counts that the database kept because Redis did not answer.
     pub limits_fallbacks: Counter,
+    /// Rows that Redis was asked for, by outcome: hit, miss.
+    pub shared_rows: Family<Outcome, Counter>,
     /// 1 while announcements of other nodes arrive.
     pub announcements: Gauge,
     /// Password hashes that wait or run.
@@ -75,6 +77,7 @@ impl Default for Metrics {
             webhooks: Family::default(),
             webhooks_waiting: Gauge::default(),
             limits_fallbacks: Counter::default(),
+            shared_rows: Family::default(),
             announcements: Gauge::default(),
             hash_queue: Gauge::default(),
             outbox: Gauge::default(),
@@ -101,6 +104,8 @@ impl Metrics {
         registry.register("webhooks_waiting", text, self.webhooks_waiting.clone());
         let text = "Counts that the database kept because Redis did not answer";
         registry.register("limits_fallbacks", text, self.limits_fallbacks.clone());
+        let text = "Rows that Redis was asked for, by outcome";
+        registry.register("shared_rows", text, self.shared_rows.clone());
         let text = "1 while announcements of other nodes arrive, 0 while every check asks the database";
         registry.register("announcements", text, self.announcements.clone());
         registry.register("hash_queue", "Password hashes that wait or run", self.hash_queue.clone());

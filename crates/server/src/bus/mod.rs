@@ -4,10 +4,12 @@
 //! only while a heartbeat of its own came back on the channel that carries the announcements, so that everything announced
 //! before that heartbeat was sent has arrived; when it did not come back within [`LIMIT`], the database is asked on every
 //! check. So no node relies for longer than [`LIMIT`] on what has changed. `docs/decisions/revocation.md` has the reasons.
+mod silence;
 mod stamps;
 
 use crate::clock::Clock;
 use crate::ids::{SessionId, UserId};
+use silence::Silence;
 use stamps::Stamps;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,6 +105,7 @@ struct Heart {
 /// One node's end of the channel.
 pub struct Bus {
     stamps: Stamps,
+    silence: Mutex<Silence>,
     /// Changes when announcements may have been missed.
     epoch: AtomicU64,
     hearts: Mutex<[Heart; 2]>,
@@ -118,6 +121,7 @@ impl Bus {
     pub fn new(clock: Arc<dyn Clock>, until_committed: Duration) -> Arc<Self> {
         Arc::new(Self {
             stamps: Stamps::default(),
+            silence: Mutex::new(Silence::new(clock.monotonic())),
             epoch: AtomicU64::new(0),
             hearts: Mutex::default(),
             clock,
@@ -159,6 +163,17 @@ impl Bus {
         self.hearts().iter().any(|heart| heart.proven.is_some_and(|sent| now.saturating_sub(sent) <= LIMIT))
     }
 
+    /// Whether what anybody read of them within `age` holds: everything that was announced since has arrived, and nothing
+    /// of it was about them. The contract is that of [`Bus::proof`], looking back.
+    pub fn is_silent(&self, user: UserId, session: Option<SessionId>, age: Duration) -> bool {
+        let now = self.clock.monotonic();
+        // What was announced before its commit was not yet to be read.
+        let length = age + self.until_committed;
+        let silence = self.silence();
+        let subjects = [Some(user.0), session.map(|session| session.0)];
+        subjects.into_iter().flatten().all(|id| silence.lasts(id, now, length)) && self.is_live()
+    }
+
     /// Takes note of what is about to be committed elsewhere.
     pub fn hear_before_commit(&self, text: &str) {
         let Some(notices) = Notice::read(text) else { return self.missed() };
@@ -171,8 +186,10 @@ impl Bus {
 
     /// Takes note of what was announced, here or elsewhere.
     pub fn hear(&self, notices: &[Notice]) {
+        let now = self.clock.monotonic();
         for notice in notices {
             self.stamps.change(notice.subject());
+            self.silence().end(notice.subject(), now);
         }
         self.heard.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -190,8 +207,14 @@ impl Bus {
         }
     }
 
-    /// Nothing that was read before holds any more.
+    /// Something may have been announced that did not arrive.
     pub fn missed(&self) {
+        self.silence().end_all(self.clock.monotonic());
+        self.renew();
+    }
+
+    /// Nothing that was read before holds any more.
+    pub fn renew(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.heard.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -224,6 +247,10 @@ impl Bus {
         let heart = &mut hearts[channel as usize];
         let sent = heart.sent.iter().find(|(known, _)| *known == number).map(|(_, sent)| *sent);
         heart.proven = heart.proven.max(sent);
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hearts(&self) -> MutexGuard<'_, [Heart; 2]> {

@@ -2,6 +2,8 @@
 use super::{DbError, Kind};
 use crate::clock::Timestamp;
 use crate::ids::{DeviceId, RowId, SessionId, UserId};
+use serde_json::Value as Json;
+use std::borrow::Cow;
 
 /// A bound parameter. A null keeps its type, since PostgreSQL wants to know it.
 #[derive(Clone, Debug)]
@@ -9,7 +11,7 @@ pub enum Value<'a> {
     /// `bigint`
     Int(Option<i64>),
     /// `text`
-    Text(Option<std::borrow::Cow<'a, str>>),
+    Text(Option<Cow<'a, str>>),
     /// bytes
     Bytes(Option<&'a [u8]>),
 }
@@ -143,6 +145,30 @@ type Result<T> = std::result::Result<T, DbError>;
 impl Row {
     pub(super) fn new(cells: Vec<Cell>) -> Self {
         Self { cells: cells.into_iter(), column: 0 }
+    }
+
+    /// Its columns as a JSON array; `None` when one holds bytes.
+    pub fn to_json(&self) -> Option<Vec<u8>> {
+        let cell = |cell: &Cell| match cell {
+            Cell::Null => Some(Json::Null),
+            Cell::Int(value) => Some((*value).into()),
+            Cell::Text(value) => Some(value.as_str().into()),
+            Cell::Bytes(_) => None,
+        };
+        let cells: Option<Vec<Json>> = self.cells.as_slice().iter().map(cell).collect();
+        serde_json::to_vec(&cells?).ok()
+    }
+
+    /// What [`Row::to_json`] made.
+    pub fn from_json(text: &[u8]) -> Option<Self> {
+        let cell = |cell: Json| match cell {
+            Json::Null => Some(Cell::Null),
+            Json::Number(value) => value.as_i64().map(Cell::Int),
+            Json::String(value) => Some(Cell::Text(value)),
+            _ => None,
+        };
+        let cells: Vec<Json> = serde_json::from_slice(text).ok()?;
+        cells.into_iter().map(cell).collect::<Option<_>>().map(Self::new)
     }
 
     fn next(&mut self) -> Result<Cell> {

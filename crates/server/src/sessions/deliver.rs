@@ -150,8 +150,9 @@ pub async fn fresh_token(
 }
 
 async fn owner_now(app: &App, session: &Session) -> Result<(Arc<User>, Grants)> {
-    let user = users::find_known(app, session.user_id).await?.filter(|user| user.disabled_at.is_none());
-    let user = user.ok_or_else(|| Error::new(Code::SessionRevoked))?;
+    let user = users::find_known(app, session.user_id, app.now()).await?;
+    let user =
+        user.filter(|user| user.disabled_at.is_none()).ok_or_else(|| Error::new(Code::SessionRevoked))?;
     let grants = roles::grants(app, &app.db, &user.roles).await?;
     Ok((user, grants))
 }

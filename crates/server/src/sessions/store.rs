@@ -1,9 +1,11 @@
 //! Rows of `sessions`.
 use super::{Delivery, Impersonator, Session};
+use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Row, Statements, Value};
 use crate::ids::{DeviceId, SessionId, UserId};
 use crate::presence::Seen;
+use crate::shared_rows::{self, Wanted};
 use hallpass_crypto::rotation::{Chain, Origin};
 
 type Result<T> = std::result::Result<T, DbError>;
@@ -157,12 +159,25 @@ pub(super) async fn seen(db: &Db, sightings: &[(SessionId, Seen)]) -> Result<()>
     db.write_each(sql, &sets).await
 }
 
+const FIND: &str =
+    "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
+     device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id
+     from sessions where id = $1";
+
 pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Option<Session>> {
-    let sql =
-        "select id, user_id, client_id, generation, confirmed_at, delivery, amr, auth_time, ip, user_agent,
-         device_name, device_id, created_at, last_seen_at, expires_at, absolute_expires_at, revoked_at, factor_at, impersonator_id, impersonator_session_id
-         from sessions where id = $1";
-    db.query_opt(sql, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
+    db.query_opt(FIND, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
+}
+
+/// As [`find`]; a live one also as another node has read it.
+pub(super) async fn find_known(
+    app: &Inner,
+    user: UserId,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<Option<Session>> {
+    let wanted = Wanted { sql: FIND, user, session: Some(id) };
+    let lives = |session: &Session| session.revoked_at.is_none() && session.expires_at > now;
+    shared_rows::read(app.shared_rows.as_ref(), &app.db, wanted, now, session, lives).await
 }
 
 pub(super) async fn live_of_user(

@@ -135,7 +135,7 @@ fn open(token: &RefreshToken, handover: Option<Vec<u8>>) -> Result<RefreshToken>
 }
 
 async fn issue(app: &App, session: Session, token: &RefreshToken, now: Timestamp) -> Result<Issued> {
-    let user = users::find_known(app, session.user_id).await?;
+    let user = users::find_known(app, session.user_id, now).await?;
     let open = user.filter(|user| user.disabled_at.is_none());
     let user = open.ok_or_else(|| Error::new(Code::SessionRevoked))?;
     let grants = roles::grants(app, &app.db, &user.roles).await?;

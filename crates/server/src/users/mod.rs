@@ -93,8 +93,8 @@ pub async fn find(mut db: impl Statements, id: UserId) -> Result<Option<User>> {
     Ok(store::find(&mut db, id).await?)
 }
 
-/// By id, from memory as long as nothing that was announced says otherwise: for calls that are made all the time.
-pub async fn find_known(app: &Inner, id: UserId) -> Result<Option<Arc<User>>> {
+/// By id, from memory, or as another node has read it, as long as nothing that was announced says otherwise: for calls that are made all the time.
+pub async fn find_known(app: &Inner, id: UserId, now: Timestamp) -> Result<Option<Arc<User>>> {
     if app.config.embedded() {
         // Reading is cheaper there than remembering.
         return Ok(find(&app.db, id).await?.map(Arc::new));
@@ -106,7 +106,7 @@ pub async fn find_known(app: &Inner, id: UserId) -> Result<Option<Arc<User>>> {
     if let Some(known) = known.filter(|known| currency.is_some() && known.0 == currency) {
         return Ok(Some(Arc::clone(&known.1)));
     }
-    let Some(user) = find(&app.db, id).await? else { return Ok(None) };
+    let Some(user) = store::find_known(app, id, now).await? else { return Ok(None) };
     let user = Arc::new(user);
     app.recall.put(name, Arc::new((currency, Arc::clone(&user))));
     Ok(Some(user))

@@ -1,9 +1,11 @@
 //! Rows of `users`.
 use super::{Factor, Login, NewUser, Newcomer, User};
+use crate::app::Inner;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Row, Statements, Tx, Value};
 use crate::ids::UserId;
 use crate::names::{Email, Username};
+use crate::shared_rows::{self, Wanted};
 
 type Result<T> = std::result::Result<T, DbError>;
 
@@ -50,6 +52,17 @@ pub(super) async fn find_credentials(db: &mut impl Statements, id: UserId) -> Re
 
 pub(super) async fn find(db: &mut impl Statements, id: UserId) -> Result<Option<User>> {
     Ok(find_credentials(db, id).await?.map(|login| login.user))
+}
+
+/// As [`find`]; one that may come in also as another node has read it. Reads whether there is a password, and not its hash.
+pub(super) async fn find_known(app: &Inner, id: UserId, now: Timestamp) -> Result<Option<User>> {
+    let sql = "select id, email, email_normalised, email_verified_at, username, name,
+         case when password_hash is null then null else '' end, roles,
+         disabled_at, created_at, last_login_at, factors, updated_at from users where id = $1";
+    let wanted = Wanted { sql, user: id, session: None };
+    let user = |row: &mut Row| read(row).map(|login| login.user);
+    let open = |user: &User| user.disabled_at.is_none();
+    shared_rows::read(app.shared_rows.as_ref(), &app.db, wanted, now, user, open).await
 }
 
 pub(super) async fn find_by_email(db: &mut impl Statements, normalised: &str) -> Result<Option<Login>> {

@@ -4,6 +4,7 @@ mod commands;
 mod database;
 mod keys;
 mod redis;
+mod shared_rows;
 
 use crate::support::{Client, OTHER_PASSWORD, PASSWORD, TestApp, TestClock, TestNode, database as backend};
 use hallpass::bus::LIMIT;

@@ -94,9 +94,12 @@ async fn hear(engine: &Postgres, redis: &Redis, bus: &Arc<Bus>, node: [u8; 8]) -
                 let late = |_| away("a heartbeat was not taken in time".into());
                 let present = timeout(LIMIT, engine.mark()).await.map_err(late)??;
                 let now = bus.monotonic();
-                if present != mark || now.saturating_sub(renewed) >= RENEW {
-                    (mark, renewed) = (present, now);
+                if present != mark {
                     bus.missed();
+                    (mark, renewed) = (present, now);
+                } else if now.saturating_sub(renewed) >= RENEW {
+                    bus.renew();
+                    renewed = now;
                 }
                 redis.publish(&own, &number.to_string()).await.map_err(away)?;
             }

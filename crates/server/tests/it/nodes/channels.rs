@@ -112,7 +112,7 @@ async fn what_only_redis_vouches_for_is_read_anew_every_minute() {
         // As by a commit that was held up for very long after its announcement: nobody is told any more.
         let change = "update users set name = $1";
         assert_eq!((&mut &server.app.db).execute(change, &[present.into()]).await.unwrap(), 1);
-        server.clock.last_longer(Duration::from_secs(15));
+        server.clock.pass(Duration::from_secs(15));
         hears(&server.app.db).await;
         let before = server.app.db.statements();
         let answered = name(&mut client).await;
@@ -120,7 +120,7 @@ async fn what_only_redis_vouches_for_is_read_anew_every_minute() {
         if server.app.db.statements() == before {
             assert_eq!(answered, former, "not a minute yet");
         }
-        server.clock.last_longer(Duration::from_secs(46));
+        server.clock.pass(Duration::from_secs(46));
         hears(&server.app.db).await;
         assert_eq!(name(&mut client).await, present, "from the database");
         assert_eq!(name_from_memory(&server, &mut client).await, present);

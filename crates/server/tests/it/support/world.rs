@@ -44,6 +44,12 @@ impl TestClock {
         self.now.fetch_sub(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Lets time pass, for instants and for whatever lasts.
+    pub fn pass(&self, duration: Duration) {
+        self.advance(duration);
+        self.last_longer(duration);
+    }
+
     /// Lets whatever lasts have lasted longer, such as a heartbeat's age.
     pub fn last_longer(&self, duration: Duration) {
         self.longer.fetch_add(i64::try_from(duration.as_micros()).unwrap(), Ordering::SeqCst);

@@ -1,0 +1,281 @@
+//! What nodes read for each other: it saves the database a question, and lets nobody in whom the database would not.
+use super::redis::RedisServer;
+use super::{ANN, hears, there};
+use crate::support::{Client, TestApp, TestNode, database as backend};
+use hallpass::bus::LIMIT;
+use hallpass::config::Secret;
+use hallpass::db::{Db, Statements};
+use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// For so long nothing was announced, then what others have read counts: its age, clocks that differ, the longest commit.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// A server, another node, and the Redis of both. With `listen` the database carries announcements as well.
+async fn two(listen: bool) -> (RedisServer, TestApp, TestNode) {
+    backend::needed();
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let server = TestApp::start_with(|config| {
+        config.database.listen = listen;
+        config.redis.url = Some(Secret::new(url));
+    })
+    .await;
+    let other = server.second_node().await;
+    (redis, server, other)
+}
+
+async fn quiet(server: &TestApp, nodes: &[&Db]) {
+    server.clock.pass(SILENCE);
+    for db in nodes {
+        hears(db).await;
+    }
+}
+
+/// Two signed-in people of whom nothing was announced for long; the second has made both nodes read what roles hold.
+async fn signed_in_long_ago(server: &TestApp, other: &TestNode) -> (Client, Client) {
+    let (client, second) = (server.signed_in(ANN).await, server.signed_in("bea@example.com").await);
+    quiet(server, &[&server.app.db, &other.app.db]).await;
+    for mut client in [second.clone(), there(other, &second)] {
+        assert_eq!(client.get("/api/v1/me").await.status, 200);
+    }
+    (client, second)
+}
+
+async fn name(client: &mut Client) -> Option<String> {
+    let answer = client.get("/api/v1/me").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json["user"]["name"].as_str().map(str::to_owned)
+}
+
+/// As by somebody who does not announce it.
+async fn rename_silently(server: &TestApp, name: &str) {
+    let change = "update users set name = $1 where email = $2";
+    assert_eq!((&mut &server.app.db).execute(change, &[name.into(), ANN.into()]).await.unwrap(), 1);
+}
+
+/// Keys of rows, and their values in hexadecimal.
+fn rows(redis: &RedisServer) -> BTreeMap<String, String> {
+    let digits =
+        "return (redis.call('get', KEYS[1]):gsub('.', function(c) return ('%02x'):format(c:byte()) end))";
+    let keys = redis.say(&["--scan", "--pattern", "*:row:*"]);
+    let value = |key: &str| redis.say(&["eval", digits, "1", key]).trim().to_owned();
+    keys.lines().map(|key| (key.to_owned(), value(key))).collect()
+}
+
+/// Puts values where they were before, or elsewhere.
+fn put_back<'r>(redis: &RedisServer, rows: impl IntoIterator<Item = (&'r String, &'r String)>) {
+    let bytes = "local value = ARGV[1]:gsub('..', function(d) return string.char(tonumber(d, 16)) end)
+         return redis.call('set', KEYS[1], value)";
+    for (key, value) in rows {
+        assert_eq!(redis.say(&["eval", bytes, "1", key, value]).trim(), "OK");
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_has_read_costs_the_others_no_statement() {
+    for listen in [true, false] {
+        let (redis, server, other) = two(listen).await;
+        let (mut client, _) = signed_in_long_ago(&server, &other).await;
+        assert_eq!(name(&mut client).await, None);
+        let mut elsewhere = there(&other, &client);
+        // Unless a heartbeat is late just then.
+        hears(&other.app.db).await;
+        let before = other.app.db.statements();
+        assert_eq!(name(&mut elsewhere).await, None);
+        assert_eq!(other.app.db.statements(), before, "listen = {listen}");
+        let metrics = other.client().get("/metrics").await.text;
+        assert!(
+            metrics.contains("hallpass_shared_rows_total{outcome=\"hit\"} 4"),
+            "two rows of two people: {metrics}"
+        );
+        let everything = redis.say(&["--scan"]);
+        assert!(everything.lines().all(|key| !key.contains("ann")), "{everything}");
+        for (key, value) in rows(&redis) {
+            let value = data_encoding::HEXLOWER.decode(value.as_bytes()).unwrap();
+            for word in ["example.com", "127.0.0.1", "browser", "password"] {
+                assert!(!value.windows(word.len()).any(|part| part == word.as_bytes()), "{word}");
+            }
+            let life: i64 = redis.say(&["pttl", &key]).trim().parse().unwrap();
+            assert!((1..=60_000).contains(&life), "{life}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_node_has_read_counts_for_a_minute_and_only_while_nothing_was_announced_or_missed() {
+    let (redis, server, other) = two(true).await;
+    let third = server.second_node().await;
+    let (mut client, _) = signed_in_long_ago(&server, &other).await;
+    assert_eq!(name(&mut client).await, None);
+    rename_silently(&server, "Ann").await;
+    // This node was not there for long enough to know that nothing was announced: it asks the database.
+    let new = server.second_node().await;
+    hears(&new.app.db).await;
+    assert_eq!(name(&mut there(&new, &client)).await.as_deref(), Some("Ann"));
+    // This one was: what was read before nobody announced anything counts.
+    hears(&other.app.db).await;
+    assert_eq!(name(&mut there(&other, &client)).await, None);
+    // This one may have missed something.
+    third.app.db.bus().missed();
+    assert_eq!(name(&mut there(&third, &client)).await.as_deref(), Some("Ann"));
+    // And a minute later nobody relies on it, whatever Redis still has.
+    let kept = rows(&redis);
+    server.clock.pass(Duration::from_secs(61));
+    put_back(&redis, &kept);
+    other.app.db.bus().renew();
+    hears(&other.app.db).await;
+    assert_eq!(name(&mut there(&other, &client)).await.as_deref(), Some("Ann"));
+}
+
+#[tokio::test]
+async fn what_redis_kept_or_brings_back_from_before_a_revocation_lets_nobody_in() {
+    for listen in [true, false] {
+        let (redis, server, other) = two(listen).await;
+        let third = server.second_node().await;
+        let (mut client, _) = signed_in_long_ago(&server, &other).await;
+        hears(&third.app.db).await;
+        assert_eq!(name(&mut client).await, None);
+        let kept = rows(&redis);
+        assert_eq!(kept.len(), 4, "two sessions and two users");
+        assert_eq!(client.post_nothing("/api/v1/logout").await.status, 200);
+        let mut elsewhere = there(&other, &client);
+        let refused = async { while elsewhere.get("/api/v1/me").await.code() != "session_revoked" {} };
+        tokio::time::timeout(LIMIT, refused).await.expect("refused within the limit");
+        // The third has never read it, and its memory is of no help.
+        let mut never_asked = there(&third, &client);
+        for seconds in [0, 15, 30, 15, 15, 15, 15, 60] {
+            server.clock.pass(Duration::from_secs(seconds));
+            for db in [&server.app.db, &other.app.db, &third.app.db] {
+                hears(db).await;
+            }
+            put_back(&redis, &kept);
+            for client in [&mut client, &mut elsewhere, &mut never_asked] {
+                assert_eq!(client.get("/api/v1/me").await.code(), "session_revoked", "{seconds}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_closed_account_that_was_read_before_is_refused_everywhere() {
+    let (redis, server, other) = two(true).await;
+    let mut boss = server.boss().await;
+    let (mut client, _) = signed_in_long_ago(&server, &other).await;
+    assert_eq!(name(&mut client).await, None);
+    let kept = rows(&redis);
+    let user = client.get("/api/v1/me").await.json["user"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(boss.post_nothing(&format!("/api/v1/admin/users/{user}/disable")).await.status, 200);
+    put_back(&redis, &kept);
+    let mut elsewhere = there(&other, &client);
+    let refused = async { while elsewhere.get("/api/v1/me").await.status != 401 {} };
+    tokio::time::timeout(LIMIT, refused).await.expect("refused within the limit");
+    assert_eq!(elsewhere.refresh().await.status, 401);
+}
+
+#[tokio::test]
+async fn a_row_in_anothers_place_a_changed_one_and_nonsense_are_not_believed() {
+    let (redis, server, other) = two(true).await;
+    let (mut ann, mut bea) = signed_in_long_ago(&server, &other).await;
+    let of_bea = rows(&redis);
+    assert_eq!(of_bea.len(), 2);
+    let email = async |client: &mut Client| {
+        let answer = client.get("/api/v1/me").await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json["user"]["email"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(email(&mut ann).await, ANN);
+    let all: Vec<String> = rows(&redis).into_keys().collect();
+    assert_eq!(all.len(), 4);
+    let (here, there_too) = (of_bea.values().next().unwrap(), of_bea.values().nth(1).unwrap());
+    for value in [here, there_too] {
+        put_back(&redis, all.iter().map(|key| (key, value)));
+        other.app.db.bus().renew();
+        hears(&other.app.db).await;
+        assert_eq!(email(&mut there(&other, &ann)).await, ANN);
+        assert_eq!(email(&mut there(&other, &bea)).await, "bea@example.com");
+    }
+    for nonsense in ["", "x", "{\"id\":1}", &"y".repeat(700)] {
+        for key in &all {
+            redis.say(&["set", key, nonsense]);
+        }
+        other.app.db.bus().renew();
+        hears(&other.app.db).await;
+        assert_eq!(email(&mut there(&other, &ann)).await, ANN, "{nonsense}");
+    }
+    for key in &all {
+        redis.say(&["del", key]);
+        redis.say(&["lpush", key, "of another type"]);
+    }
+    other.app.db.bus().renew();
+    assert_eq!(email(&mut there(&other, &ann)).await, ANN);
+    assert_eq!(email(&mut bea).await, "bea@example.com");
+}
+
+#[tokio::test]
+async fn checks_and_refreshes_go_on_while_redis_hangs_is_flushed_or_is_gone() {
+    let (redis, server, other) = two(true).await;
+    let (mut client, _) = signed_in_long_ago(&server, &other).await;
+    assert_eq!(name(&mut client).await, None);
+    redis.say(&["flushall"]);
+    assert_eq!(name(&mut there(&other, &client)).await, None);
+    redis.signal(Signal::STOP);
+    let done = async {
+        for _ in 0..3 {
+            other.app.db.bus().renew();
+            assert_eq!(name(&mut there(&other, &client)).await, None);
+            assert_eq!(client.refresh().await.status, 200);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("nobody waits for what hangs");
+    redis.signal(Signal::CONT);
+    drop(redis);
+    other.app.db.bus().renew();
+    assert_eq!(name(&mut there(&other, &client)).await, None);
+    assert_eq!(client.post_nothing("/api/v1/logout").await.status, 200);
+    let mut elsewhere = there(&other, &client);
+    let refused = async { while elsewhere.get("/api/v1/me").await.code() != "session_revoked" {} };
+    tokio::time::timeout(LIMIT * 2, refused).await.expect("refused within the limit");
+}
+
+#[tokio::test]
+async fn a_session_that_was_prolonged_elsewhere_is_not_refused_for_what_was_read_before() {
+    backend::needed();
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let server = TestApp::start_with(|config| {
+        config.redis.url = Some(Secret::new(url));
+        config.sessions.refresh_ttl = Duration::from_secs(240);
+        config.sessions.access_ttl = Duration::from_secs(240);
+    })
+    .await;
+    let other = server.second_node().await;
+    let (mut client, _) = signed_in_long_ago(&server, &other).await;
+    // Ends in 40 seconds, as it was read.
+    server.clock.pass(Duration::from_secs(80));
+    for db in [&server.app.db, &other.app.db] {
+        hears(db).await;
+    }
+    assert_eq!(name(&mut client).await, None);
+    assert_eq!(client.refresh().await.status, 200);
+    server.clock.pass(Duration::from_secs(45));
+    hears(&other.app.db).await;
+    assert_eq!(name(&mut there(&other, &client)).await, None);
+}
+
+#[tokio::test]
+async fn nodes_that_are_told_not_to_share_leave_nothing_in_redis() {
+    backend::needed();
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let server = TestApp::start_with(|config| {
+        config.redis.url = Some(Secret::new(url));
+        config.redis.share_rows = false;
+    })
+    .await;
+    let other = server.second_node().await;
+    let (mut client, _) = signed_in_long_ago(&server, &other).await;
+    assert_eq!(name(&mut client).await, None);
+    assert_eq!(rows(&redis).len(), 0);
+}
