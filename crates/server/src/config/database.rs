@@ -27,6 +27,8 @@ pub struct Database {
     pub timeout: Duration,
     /// Whether PostgreSQL prepares each statement once for each connection. Set it to false behind a pooler in transaction mode that does not follow prepared statements (PgBouncer before 1.21).
     pub prepared_statements: bool,
+    /// Whether refreshes that arrive while others are under way are committed together, in one transaction. Set it to false for a distributed database, where a transaction over the rows of several sessions costs more than several.
+    pub group_commit: bool,
 }
 
 /// A Redis or Valkey server that nodes share, beside PostgreSQL.
@@ -61,6 +63,7 @@ impl Default for Database {
             pool_size: 16,
             timeout: Duration::from_secs(5),
             prepared_statements: true,
+            group_commit: true,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Database {
             patience: self.timeout,
             direct_url: self.direct_url.as_ref().map(|url| url.expose().to_owned()),
             prepared_statements: self.prepared_statements,
+            group_commit: self.group_commit,
             listen: self.listen,
             clock,
             ..Options::default()

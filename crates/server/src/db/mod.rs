@@ -234,7 +234,8 @@ impl Db {
         Ok(Tx::new(job, Arc::clone(&self.0)))
     }
 
-    /// Runs one writing statement as a transaction of its own: on a database server one round trip.
+    /// Runs one writing statement as a transaction of its own: on a database server one round trip, which it may share with others
+    /// of other callers.
     pub async fn write(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
         match &self.0.engine {
             Engine::Sqlite(_) => {
@@ -245,7 +246,7 @@ impl Db {
             }
             Engine::Postgres(engine) => {
                 self.0.count();
-                Box::pin(engine.run(sql, params)).await
+                Box::pin(engine.write(sql, params)).await
             }
         }
     }

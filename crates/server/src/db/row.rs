@@ -13,7 +13,18 @@ pub enum Value<'a> {
     /// `text`
     Text(Option<Cow<'a, str>>),
     /// bytes
-    Bytes(Option<&'a [u8]>),
+    Bytes(Option<Cow<'a, [u8]>>),
+}
+
+impl Value<'_> {
+    /// The same for whoever outlives the caller.
+    pub fn to_owned(&self) -> Value<'static> {
+        match self {
+            Self::Int(value) => Value::Int(*value),
+            Self::Text(value) => Value::Text(value.as_ref().map(|text| text.to_string().into())),
+            Self::Bytes(value) => Value::Bytes(value.as_ref().map(|bytes| bytes.to_vec().into())),
+        }
+    }
 }
 
 impl From<i64> for Value<'_> {
@@ -60,25 +71,25 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
 
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(value: &'a [u8]) -> Self {
-        Self::Bytes(Some(value))
+        Self::Bytes(Some(value.into()))
     }
 }
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Value<'a> {
     fn from(value: &'a [u8; N]) -> Self {
-        Self::Bytes(Some(value))
+        Self::Bytes(Some(value.as_slice().into()))
     }
 }
 
 impl<'a> From<&'a Vec<u8>> for Value<'a> {
     fn from(value: &'a Vec<u8>) -> Self {
-        Self::Bytes(Some(value))
+        Self::Bytes(Some(value.into()))
     }
 }
 
 impl<'a> From<Option<&'a [u8]>> for Value<'a> {
     fn from(value: Option<&'a [u8]>) -> Self {
-        Self::Bytes(value)
+        Self::Bytes(value.map(Into::into))
     }
 }
 

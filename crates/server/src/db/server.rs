@@ -16,6 +16,8 @@ pub struct Options {
     pub direct_url: Option<String>,
     /// Whether statements are prepared once for each connection. Not every pooler that stands between bears it.
     pub prepared_statements: bool,
+    /// Whether single writes of several callers are committed together.
+    pub group_commit: bool,
     /// Whether announcements go over `LISTEN` and `NOTIFY`.
     pub listen: bool,
     /// Carries announcements as well.
@@ -33,6 +35,7 @@ impl Default for Options {
             patience: Duration::from_secs(5),
             direct_url: None,
             prepared_statements: false,
+            group_commit: true,
             listen: true,
             redis: None,
             node: bytes(&SystemRandom),

@@ -5,6 +5,7 @@ mod database;
 mod keys;
 mod redis;
 mod shared_rows;
+mod together;
 
 use crate::support::{Client, OTHER_PASSWORD, PASSWORD, TestApp, TestClock, TestNode, database as backend};
 use hallpass::bus::LIMIT;

@@ -64,7 +64,16 @@ impl Connection {
         changed.map_err(|error| failed(&error))
     }
 
-    async fn batch(&self, sql: &str) -> Result<()> {
+    /// Has the server know a statement, so that it is sent in the order in which it is asked for.
+    pub(super) async fn prepare(&self, sql: &'static str, params: &[Value<'_>]) -> Result<()> {
+        if !self.prepared {
+            return Ok(());
+        }
+        let (_, types) = separate(params);
+        self.client.prepare_typed_cached(sql, &types).await.map(drop).map_err(|error| failed(&error))
+    }
+
+    pub(super) async fn batch(&self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(|error| failed(&error))
     }
 

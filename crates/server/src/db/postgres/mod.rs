@@ -11,6 +11,7 @@ mod migrate;
 mod pool;
 mod relay;
 mod tls;
+mod together;
 
 pub(super) use address::is_postgres;
 pub(super) use direct::{Connected, connect};
@@ -47,7 +48,9 @@ pub(super) struct Postgres {
     address: Address,
     /// The same database without a pooler between.
     direct: Address,
-    pool: pool::Pool,
+    pool: Arc<pool::Pool>,
+    /// Commits writes together, if that is wanted.
+    together: Option<Arc<together::Together>>,
     options: Options,
     /// Announcements that Redis did not take.
     marks: AtomicU64,
@@ -57,11 +60,13 @@ impl Postgres {
     pub(super) fn open(url: &str, options: &Options) -> Result<Self> {
         let address = Address::parse(url)?;
         let direct = options.direct_url.as_deref().map(Address::parse).transpose()?;
-        let pool = pool::Pool::new(&address, options)?;
+        let pool = Arc::new(pool::Pool::new(&address, options)?);
+        let together = options.group_commit.then(|| together::Together::new(Arc::clone(&pool), options));
         Ok(Self {
             direct: direct.unwrap_or_else(|| address.clone()),
             address,
             pool,
+            together,
             options: options.clone(),
             marks: AtomicU64::new(0),
         })
@@ -108,6 +113,14 @@ impl Postgres {
         let connection = self.connection().await?;
         let result = in_time(self.options.patience, connection.query(sql, params)).await;
         connection.settle(result)
+    }
+
+    /// Runs one writing statement as a transaction of its own, or together with others that write at the same moment.
+    pub(super) async fn write(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+        match &self.together {
+            Some(together) => together.write(sql, params).await,
+            None => self.run(sql, params).await,
+        }
     }
 
     /// Runs one statement by itself and counts the changed rows.
@@ -157,7 +170,7 @@ impl ToSql for Value<'_> {
         match self {
             Self::Int(value) => value.to_sql(kind, out),
             Self::Text(value) => value.as_deref().to_sql(kind, out),
-            Self::Bytes(value) => value.to_sql(kind, out),
+            Self::Bytes(value) => value.as_deref().to_sql(kind, out),
         }
     }
 
