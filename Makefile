@@ -1,12 +1,12 @@
 # Two commands are the whole set-up: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz proxies backup-test docs fmt advisories clean
+.PHONY: help run test lint bench fuzz proxies backup-test compose-test docs fmt advisories clean
 
 CARGO ?= cargo
 SECONDS ?= 20
 
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The development profile: it builds in a third of the time, and what is slow (hashing, SQLite) is optimised in it too.
 run: ## Builds and serves on http://localhost:3000, data in ./data, no file to write first
@@ -40,6 +40,9 @@ proxies: ## Runs the proxy configurations of deploy/proxies before a node, with 
 backup-test: ## Backs up and restores, embedded and on PostgreSQL, and looks whether everything still works
 	@scripts/setup build servers
 	scripts/backup-test
+
+compose-test: ## Runs deploy/compose.yaml in Docker: a node dies, all are replaced, and no client notices (needs Docker)
+	scripts/compose-test
 
 docs: ## Regenerates docs/errors.md, docs/configuration.md and crates/server/openapi.json
 	$(CARGO) run --quiet --package hallpass -- docs --out .
