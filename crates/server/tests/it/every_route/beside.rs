@@ -240,3 +240,38 @@ fn the_examples_of_proxies_before_an_application_hand_every_page_to_hallpass() {
         }
     }
 }
+
+/// The paths of the ingress, and whether what lies below them belongs to them.
+fn ingress() -> Vec<(String, bool)> {
+    let text = std::fs::read_to_string(repository().join("deploy/kubernetes/ingress.yaml")).unwrap();
+    let word = |text: &str| text.split([',', '\n', '}']).next().unwrap_or_default().trim().to_owned();
+    let after = |text: &str, key: &str| text.split(key).nth(1).map(word).unwrap_or_default();
+    let entries = text.split("path: ").skip(1);
+    entries.map(|entry| (word(entry), after(entry, "pathType: ") == "Prefix")).collect()
+}
+
+#[test]
+fn the_ingress_lets_everything_through_that_people_and_services_need_and_nothing_for_those_inside() {
+    let ingress = ingress();
+    let open = |path: &str| {
+        let below = |at: &str| path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/'));
+        ingress.iter().any(|(at, prefix)| path == at || *prefix && below(at))
+    };
+    let mut needed: Vec<String> = BESIDE
+        .iter()
+        .filter(|(_, path, rule)| matches!(rule, Page | Form) || path.starts_with("/assets/"))
+        .map(|(_, path, _)| (*path).to_owned())
+        .collect();
+    let document = document();
+    needed.extend(
+        document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/api/")).cloned(),
+    );
+    needed.extend(["/.well-known/jwks.json", "/health/live", "/api/auth/login"].map(str::to_owned));
+    let missing: Vec<_> = needed.iter().filter(|path| !open(path)).collect();
+    assert!(needed.len() > 50 && missing.is_empty(), "not reached through the ingress: {missing:?}");
+    for inside in
+        ["/", "/metrics", "/docs", "/health/ready", "/forward-auth", "/dev/mailbox", "/dev/mailbox.json"]
+    {
+        assert!(!open(inside), "{inside} is for those inside");
+    }
+}
