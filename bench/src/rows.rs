@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Seeded sessions, of which those of one lane are checked: more than twice as many as a node remembers.
 pub const SESSIONS: i64 = 320_000;
-/// A node takes a row from Redis when it has heard nothing of it for 102 s (`docs/decisions/shared-rows.md`).
-const SILENCE: Duration = Duration::from_secs(105);
+/// A node takes a row from Redis when it has heard nothing of it for 132 s (`docs/decisions/shared-rows.md`).
+const SILENCE: Duration = Duration::from_secs(140);
 
 /// A client that checks its share of the sessions in turn; the node has forgotten each by then.
 #[derive(Clone)]

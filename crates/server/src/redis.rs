@@ -41,7 +41,9 @@ pub struct Redis {
     manager: ConnectionManager,
     replace: Script,
     prefix: String,
-    paused_until: Mutex<Option<Instant>>,
+    pause: Pause,
+    /// Of what may be left out: that it was slow, or has no room, keeps nobody from counting and announcing.
+    optional: Pause,
     /// Changes of this node wait for each other here and not by trying again there.
     turn: tokio::sync::Mutex<()>,
     up: AtomicBool,
@@ -69,7 +71,8 @@ impl Redis {
             manager,
             replace: Script::new(REPLACE),
             prefix: settings.prefix.clone(),
-            paused_until: Mutex::default(),
+            pause: Pause::default(),
+            optional: Pause::default(),
             turn: tokio::sync::Mutex::default(),
             up: AtomicBool::new(true),
         })
@@ -90,35 +93,29 @@ impl Redis {
     /// # Errors
     /// When the server is away or too slow; it may have been said all the same.
     pub async fn publish(&self, channel: &str, text: &str) -> Result<(), String> {
-        self.refuse_while_paused()?;
+        self.pause.refuse()?;
         let mut connection = self.manager.clone();
         let result = self.in_time(connection.publish::<_, _, ()>(channel, text)).await;
         self.note(&result);
         result
     }
 
-    /// The value of a key, if it has one.
+    /// The value of a key, if it has one. For what can be done without: after a failure not tried for a while, also by [`Redis::set`].
     ///
     /// # Errors
     /// When the server is away or too slow.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
-        self.refuse_while_paused()?;
         let mut connection = self.manager.clone();
-        let result = self.in_time(connection.get(key)).await;
-        self.note(&result);
-        result
+        self.optionally(connection.get(key)).await
     }
 
-    /// Gives a key a value for so long.
+    /// Gives a key a value for so long. As [`Redis::get`].
     ///
     /// # Errors
     /// When the server is away, too slow or full.
     pub async fn set(&self, key: &str, value: &[u8], life: Duration) -> Result<(), String> {
-        self.refuse_while_paused()?;
         let mut connection = self.manager.clone();
-        let result = self.in_time(connection.pset_ex(key, value, millis(life))).await;
-        self.note(&result);
-        result
+        self.optionally(connection.pset_ex(key, value, millis(life))).await
     }
 
     /// Listens on channels over a connection of its own; channels and texts in the order in which the server took them.
@@ -169,7 +166,7 @@ impl Redis {
         life: Duration,
         work: impl Fn(&[String]) -> (T, Vec<String>),
     ) -> Result<T, String> {
-        self.refuse_while_paused()?;
+        self.pause.refuse()?;
         let result = self.try_change(names, life, work).await;
         self.note(&result);
         result
@@ -185,8 +182,18 @@ impl Redis {
     fn note<T, E>(&self, result: &Result<T, E>) {
         self.up.store(result.is_ok(), Ordering::Relaxed);
         if result.is_err() {
-            *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+            self.pause.begin();
         }
+    }
+
+    async fn optionally<T>(&self, work: impl Future<Output = ::redis::RedisResult<T>>) -> Result<T, String> {
+        self.pause.refuse()?;
+        self.optional.refuse()?;
+        let result = self.in_time(work).await;
+        if result.is_err() {
+            self.optional.begin();
+        }
+        result
     }
 
     async fn try_change<T>(
@@ -216,9 +223,19 @@ impl Redis {
         }
         Err("other nodes change the same values all the time".into())
     }
+}
 
-    fn refuse_while_paused(&self) -> Result<(), String> {
-        let until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+/// Until when something is left alone.
+#[derive(Default)]
+struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+    }
+
+    fn refuse(&self) -> Result<(), String> {
+        let until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if until.is_some_and(|until| Instant::now() < until) {
             return Err("it was out of reach a moment ago".into());
         }

@@ -169,7 +169,8 @@ impl Bus {
         let now = self.clock.monotonic();
         // What was announced before its commit was not yet to be read.
         let length = age + self.until_committed;
-        let silence = self.silence();
+        let mut silence = self.silence();
+        silence.watch(self.clock.now(), now);
         let subjects = [Some(user.0), session.map(|session| session.0)];
         subjects.into_iter().flatten().all(|id| silence.lasts(id, now, length)) && self.is_live()
     }
@@ -188,8 +189,9 @@ impl Bus {
     pub fn hear(&self, notices: &[Notice]) {
         let now = self.clock.monotonic();
         for notice in notices {
-            self.stamps.change(notice.subject());
+            // In this order: whoever sees the new number also sees that something was heard, and takes nothing that was read before.
             self.silence().end(notice.subject(), now);
+            self.stamps.change(notice.subject());
         }
         self.heard.send_modify(|count| *count = count.wrapping_add(1));
     }

@@ -1,16 +1,22 @@
 //! How long ago something was last heard of a session or a user. Several share a place, which costs a read now and then.
 use super::{KEYS, ROLES};
+use crate::clock::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Places, 4 bytes each: with a hundred changes a second of which each counts for a hundred seconds, one place in twenty-five is
+/// Places, 4 bytes each: with a hundred changes a second of which each counts for two minutes, one place in twenty is
 /// one of those. Memory is taken only where something is written.
 const PLACES: usize = 1 << 18;
+
+/// A clock that moves by more than that between two looks was set, in microseconds; slow corrections are a second in half an hour.
+const STEP: u64 = 5_000_000;
 
 /// See the module's doc.
 pub(super) struct Silence {
     /// Since when nothing was missed and nothing was heard that concerns everybody.
     since: Duration,
+    /// What the clock showed when what lasts began, in microseconds since the epoch.
+    begun: Option<i64>,
     /// When it was heard, in seconds of the monotonic clock, counted from 1.
     heard: Vec<u32>,
 }
@@ -18,7 +24,7 @@ pub(super) struct Silence {
 impl Silence {
     /// Nothing is known of what was before.
     pub(super) fn new(now: Duration) -> Self {
-        Self { since: now, heard: vec![0; PLACES] }
+        Self { since: now, begun: None, heard: vec![0; PLACES] }
     }
 
     /// Something was heard.
@@ -35,11 +41,20 @@ impl Silence {
         self.since = now;
     }
 
+    /// Ages are told by the clock. When it was set, nobody knows what they mean.
+    pub(super) fn watch(&mut self, clock: Timestamp, now: Duration) {
+        let begun = clock.minus(now).micros();
+        let former = self.begun.replace(begun).unwrap_or(begun);
+        if former.abs_diff(begun) > STEP {
+            self.end_all(now);
+        }
+    }
+
     /// Whether nothing was heard for so long.
     pub(super) fn lasts(&self, id: Uuid, now: Duration, length: Duration) -> bool {
         let heard = self.heard[place(id)];
         now.saturating_sub(self.since) >= length
-            && (heard == 0 || seconds(now).saturating_sub(heard) >= seconds(length))
+            && (heard == 0 || seconds(now).saturating_sub(heard) > seconds(length))
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Redis {
     #[serde(with = "duration")]
     #[schema(value_type = String)]
     pub timeout: Duration,
-    /// Whether nodes leave there, sealed and for a minute, what they have read of sessions and users, so that others need not ask PostgreSQL. Takes about 700 bytes for each session that was in use during the last minute.
+    /// Whether nodes leave there, sealed and for a minute, what they have read of sessions and users, so that others need not ask PostgreSQL. Takes about 1.4 kB for each session that was in use during the last minute.
     pub share_rows: bool,
 }
 

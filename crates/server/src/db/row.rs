@@ -18,7 +18,7 @@ pub enum Value<'a> {
 
 impl Value<'_> {
     /// The same for whoever outlives the caller.
-    pub fn to_owned(&self) -> Value<'static> {
+    pub fn detached(&self) -> Value<'static> {
         match self {
             Self::Int(value) => Value::Int(*value),
             Self::Text(value) => Value::Text(value.as_ref().map(|text| text.to_string().into())),

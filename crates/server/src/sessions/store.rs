@@ -1,4 +1,5 @@
 //! Rows of `sessions`.
+use super::access::Named;
 use super::{Delivery, Impersonator, Session};
 use crate::app::Inner;
 use crate::clock::Timestamp;
@@ -168,16 +169,13 @@ pub(super) async fn find(db: &mut impl Statements, id: SessionId) -> Result<Opti
     db.query_opt(FIND, &[id.into()]).await?.map(|mut row| session(&mut row)).transpose()
 }
 
-/// As [`find`]; a live one also as another node has read it.
-pub(super) async fn find_known(
-    app: &Inner,
-    user: UserId,
-    id: SessionId,
-    now: Timestamp,
-) -> Result<Option<Session>> {
-    let wanted = Wanted { sql: FIND, user, session: Some(id) };
-    let lives = |session: &Session| session.revoked_at.is_none() && session.expires_at > now;
-    shared_rows::read(app.shared_rows.as_ref(), &app.db, wanted, now, session, lives).await
+/// As [`find`] for a token of this generation; a live one also as another node has read it since that was issued.
+pub(super) async fn find_known(app: &Inner, named: Named, now: Timestamp) -> Result<Option<Session>> {
+    let wanted = Wanted { sql: FIND, user: named.user, session: Some(named.session) };
+    let serves = |session: &Session| {
+        session.revoked_at.is_none() && session.expires_at > now && session.generation >= named.generation
+    };
+    shared_rows::read(app.shared_rows.as_ref(), &app.db, wanted, now, session, serves).await
 }
 
 pub(super) async fn live_of_user(

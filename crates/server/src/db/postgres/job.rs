@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Begins a transaction with limits of its own: a node that vanished must not keep its locks, and nobody waits for a lock
 /// for longer than for an answer.
-fn begin(patience: Duration) -> String {
+pub(super) fn begin(patience: Duration) -> String {
     let limit = patience.as_millis();
     format!(
         "begin; set local idle_in_transaction_session_timeout = '10s'; set local statement_timeout = {limit}"

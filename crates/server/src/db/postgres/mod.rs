@@ -20,7 +20,6 @@ use super::row::{Cell, Row, Value};
 use super::{DbError, Kind, Options};
 use crate::bus::Bus;
 use address::Address;
-use job::Connection;
 pub(super) use job::Job;
 use std::future::Future;
 use std::sync::Arc;
@@ -110,9 +109,7 @@ impl Postgres {
 
     /// Runs one statement by itself.
     pub(super) async fn run(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        let connection = self.connection().await?;
-        let result = in_time(self.options.patience, connection.query(sql, params)).await;
-        connection.settle(result)
+        self.pool.run(sql, params).await
     }
 
     /// Runs one writing statement as a transaction of its own, or together with others that write at the same moment.
@@ -125,14 +122,14 @@ impl Postgres {
 
     /// Runs one statement by itself and counts the changed rows.
     pub(super) async fn execute(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
-        let connection = self.connection().await?;
+        let connection = self.pool.connection().await?;
         let result = in_time(self.options.patience, connection.execute(sql, params)).await;
         connection.settle(result)
     }
 
     /// Runs one statement for each set of values, pipelined on one connection, each by itself.
     pub(super) async fn execute_each(&self, sql: &'static str, sets: &[Vec<Value<'_>>]) -> Result<()> {
-        let connection = self.connection().await?;
+        let connection = self.pool.connection().await?;
         let all =
             futures_util::future::try_join_all(sets.iter().map(|params| connection.execute(sql, params)));
         let result = in_time(self.options.patience, all).await.map(drop);
@@ -140,18 +137,14 @@ impl Postgres {
     }
 
     pub(super) async fn begin(&self) -> Result<Job> {
-        let connection = self.connection().await?;
+        let connection = self.pool.connection().await?;
         Ok(Job::new(connection, self.options.patience))
     }
 
     /// Checks that a statement is understood, types of parameters included as far as they can be inferred.
     pub(super) async fn prepare(&self, sql: &str) -> Result<()> {
-        let connection = self.connection().await?;
+        let connection = self.pool.connection().await?;
         connection.client.prepare(sql).await.map(drop).map_err(|error| failed(&error))
-    }
-
-    async fn connection(&self) -> Result<Connection> {
-        Ok(Connection::new(self.pool.get().await?, self.options.prepared_statements))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Connections to the database server: a bounded pool, and a pause after a failed attempt to connect, so that a server
 //! that comes back is not met by a storm.
 use super::address::Address;
-use super::failed;
+use super::job::Connection;
 use super::tls::Tls;
+use super::{failed, in_time};
+use crate::db::row::{Row, Value};
 use crate::db::{DbError, Kind, Options};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool as Connections, PoolError, RecyclingMethod, Runtime,
@@ -18,6 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// See the module's doc.
 pub(super) struct Pool {
     connections: Connections,
+    patience: Duration,
+    prepared: bool,
     pause: Mutex<Pause>,
 }
 
@@ -39,7 +43,24 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|problem| DbError::new(Kind::Open, format!("database: {problem}")))?;
-        Ok(Self { connections, pause: Mutex::default() })
+        Ok(Self {
+            connections,
+            patience: options.patience,
+            prepared: options.prepared_statements,
+            pause: Mutex::default(),
+        })
+    }
+
+    /// Runs one statement by itself.
+    pub(super) async fn run(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>, DbError> {
+        let connection = self.connection().await?;
+        let result = in_time(self.patience, connection.query(sql, params)).await;
+        connection.settle(result)
+    }
+
+    /// As [`Pool::get`], for statements.
+    pub(super) async fn connection(&self) -> Result<Connection, DbError> {
+        Ok(Connection::new(self.get().await?, self.prepared))
     }
 
     /// A connection, in fair order.

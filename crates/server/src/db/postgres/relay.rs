@@ -19,8 +19,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 pub(super) const MARK: &str = "insert into meta (name, value) values ('announcements_missed', $1)
      on conflict (name) do update set value = excluded.value";
 const READ_MARK: &str = "select value from meta where name = 'announcements_missed'";
-/// However a commit was held up after its announcement (waiting for a standby, say), nothing is relied on for longer than
-/// this that Redis alone vouches for.
+/// However a commit was held up after its announcement (waiting for a standby, say), nothing that a node has read is relied on
+/// for longer than this that Redis alone vouches for, and nothing that another has read for it for longer than three times this.
 const RENEW: Duration = Duration::from_secs(60);
 /// How long a new connection waits after a broken one.
 const PAUSE: Duration = Duration::from_millis(300);

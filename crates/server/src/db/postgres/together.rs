@@ -2,27 +2,29 @@
 //! itself: one round trip and one commit for all of them.
 //!
 //! Invariants: nobody is answered before the commit; should anything but the connection fail, nothing of it was committed, and
-//! each is done by itself; a transaction of several never waits for a lock for longer than [`FOR_LOCKS`], which is less than it
-//! takes the server to look for a deadlock, so that nobody else's transaction is ever given up for it; and who does wait for
-//! a lock keeps nobody else waiting.
-use super::job::Connection;
+//! each is done by itself; no statement of several waits for a lock for longer than [`FOR_LOCKS`], and who waits for one
+//! alone keeps nobody else waiting; nothing is done for somebody who has gone before its turn.
+use super::job::{self, Connection};
 use super::{Result, in_time, pool};
 use crate::db::row::{Row, Value};
 use crate::db::{DbError, Kind, Options};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, maybe_done};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How long a transaction of several waits for a lock. `deadlock_timeout` is a second, unless somebody set it.
+/// How long a statement among several waits for a lock: far less than it takes the server to look for a deadlock
+/// (`deadlock_timeout`, a second), so that it is this transaction that gives way.
 const FOR_LOCKS: Duration = Duration::from_millis(50);
 /// Statements of one transaction at most.
 const MOST: usize = 64;
-/// How many connections of a pool may be used at the same time.
+/// Of so many connections of the pool one is used at the same time.
 const SHARE: usize = 4;
 
 /// One caller's statement.
@@ -38,6 +40,21 @@ struct Queue {
     waiting: VecDeque<Waiting>,
 }
 
+impl Queue {
+    /// Those who come next, without those who have gone.
+    fn next(&mut self) -> Vec<Waiting> {
+        let mut next = Vec::new();
+        while next.len() < MOST
+            && let Some(one) = self.waiting.pop_front()
+        {
+            if !one.answer.is_closed() {
+                next.push(one);
+            }
+        }
+        next
+    }
+}
+
 /// See the module's doc.
 pub(super) struct Together {
     queue: Mutex<Queue>,
@@ -45,7 +62,6 @@ pub(super) struct Together {
     lanes: usize,
     pool: Arc<pool::Pool>,
     patience: Duration,
-    prepared: bool,
 }
 
 /// The right to be under way. When it ends, those who wait by then come next.
@@ -54,8 +70,7 @@ struct Turn(Arc<Together>);
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
-        let most = queue.waiting.len().min(MOST);
-        let next: Vec<Waiting> = queue.waiting.drain(..most).collect();
+        let next = queue.next();
         match Handle::try_current() {
             Ok(runtime) if !next.is_empty() => {
                 drop(queue);
@@ -74,7 +89,6 @@ impl Together {
             lanes: (options.pool_size / SHARE).max(1),
             pool,
             patience: options.patience,
-            prepared: options.prepared_statements,
         })
     }
 
@@ -87,7 +101,7 @@ impl Together {
                 None
             } else {
                 let (answer, waits) = oneshot::channel();
-                let params = params.iter().map(Value::to_owned).collect();
+                let params = params.iter().map(Value::detached).collect();
                 queue.waiting.push_back(Waiting { sql, params, answer });
                 Some(waits)
             }
@@ -95,7 +109,7 @@ impl Together {
         match waits {
             None => {
                 let turn = Turn(Arc::clone(self));
-                let mut work = pin!(self.alone(sql, params));
+                let mut work = pin!(self.pool.run(sql, params));
                 if let Ok(result) = timeout(FOR_LOCKS, &mut work).await {
                     return result;
                 }
@@ -103,31 +117,17 @@ impl Together {
                 drop(turn);
                 work.await
             }
-            Some(waits) => {
-                waits.await.unwrap_or_else(|_| Err(DbError::new(Kind::Away, "the server is stopping")))
-            }
+            Some(waits) => match timeout(self.patience, waits).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(DbError::new(Kind::Away, "the server is stopping")),
+                Err(_) => Err(DbError::new(Kind::Busy, "too many writes wait for the database")),
+            },
         }
     }
 
-    async fn alone(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<Row>> {
-        let connection = self.connection().await?;
-        let result = in_time(self.patience, connection.query(sql, params)).await;
-        connection.settle(result)
-    }
-
     async fn answer(&self, one: Waiting) {
-        let rows = self.alone(one.sql, &one.params).await;
+        let rows = self.pool.run(one.sql, &one.params).await;
         let _ = one.answer.send(rows);
-    }
-
-    async fn all(&self, statements: &[Waiting]) -> Result<Vec<Vec<Row>>> {
-        let connection = self.connection().await?;
-        let result = in_time(self.patience, commit_all(&connection, statements)).await;
-        connection.settle(result)
-    }
-
-    async fn connection(&self) -> Result<Connection> {
-        Ok(Connection::new(self.pool.get().await?, self.prepared))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -135,38 +135,60 @@ impl Together {
     }
 }
 
-/// Answers everybody, together if that is possible. Who has gone meanwhile is not told.
+/// Answers everybody, together if that is possible.
 async fn run(turn: Turn, statements: Vec<Waiting>) {
     let together = Arc::clone(&turn.0);
-    let failed = match together.all(&statements).await {
+    let connection = match together.pool.connection().await {
+        Ok(connection) => connection,
+        Err(failed) => return fail(statements, &failed),
+    };
+    let result = in_time(together.patience, commit_all(&connection, &statements, together.patience)).await;
+    match connection.settle(result) {
         Ok(answers) => {
             for (one, rows) in statements.into_iter().zip(answers) {
                 let _ = one.answer.send(Ok(rows));
             }
-            return;
         }
-        Err(failed) => failed,
-    };
-    drop(turn);
-    if failed.kind == Kind::Away {
-        for one in statements {
-            let _ = one.answer.send(Err(failed.clone()));
+        Err(failed) if failed.kind == Kind::Away => fail(statements, &failed),
+        Err(_) => {
+            drop(turn);
+            join_all(statements.into_iter().map(|one| together.answer(one))).await;
         }
-        return;
     }
-    join_all(statements.into_iter().map(|one| together.answer(one))).await;
+}
+
+fn fail(statements: Vec<Waiting>, failed: &DbError) {
+    for one in statements {
+        let _ = one.answer.send(Err(failed.clone()));
+    }
 }
 
 /// One message to the server, so one round trip. After a failure the server turns the commit into a rollback.
-async fn commit_all(connection: &Connection, statements: &[Waiting]) -> Result<Vec<Vec<Row>>> {
+async fn commit_all(
+    connection: &Connection,
+    statements: &[Waiting],
+    patience: Duration,
+) -> Result<Vec<Vec<Row>>> {
     for one in statements {
         connection.prepare(one.sql, &one.params).await?;
     }
-    let opening = format!("begin; set local lock_timeout = {}", FOR_LOCKS.as_millis());
-    let all = try_join_all(statements.iter().map(|one| connection.query(one.sql, &one.params)));
+    let opening = format!("{}; set local lock_timeout = {}", job::begin(patience), FOR_LOCKS.as_millis());
+    let all = in_order(statements.iter().map(|one| connection.query(one.sql, &one.params)));
     let (begun, answers, committed) =
         tokio::join!(biased; connection.batch(&opening), all, connection.batch("commit"));
     begun?;
-    let answers = answers?;
+    let answers = answers.into_iter().collect::<Result<_>>()?;
     committed.map(|()| answers)
+}
+
+/// Waits for all. Whenever it is polled it polls all of them in their order, so that they are sent in it and before what comes
+/// after; `join_all` does so for few only.
+async fn in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = futures.map(|one| Box::pin(maybe_done(one))).collect();
+    poll_fn(|context| {
+        let waiting = all.iter_mut().filter_map(|one| one.as_mut().poll(context).is_pending().then_some(()));
+        if waiting.count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    all.iter_mut().filter_map(|one| one.as_mut().take_output()).collect()
 }

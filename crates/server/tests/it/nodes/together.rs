@@ -10,8 +10,16 @@ const PEOPLE: usize = 40;
 
 /// A server on which two refreshes are under way at the same time, and more only together.
 async fn server() -> TestApp {
+    server_with(8, true).await
+}
+
+async fn server_with(pool_size: u32, prepared: bool) -> TestApp {
     backend::needed();
-    TestApp::start_with(|config| config.database.pool_size = 8).await
+    TestApp::start_with(|config| {
+        config.database.pool_size = pool_size;
+        config.database.prepared_statements = prepared;
+    })
+    .await
 }
 
 async fn sessions(server: &TestApp, count: usize) -> Vec<Client> {
@@ -50,21 +58,24 @@ async fn all_at_once(clients: Vec<Client>) -> Vec<(u16, Client)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refreshes_at_the_same_moment_share_commits_and_each_gets_its_own_successor() {
-    let server = server().await;
-    let mut clients = sessions(&server, PEOPLE).await;
-    for _ in 0..3 {
-        let answers = all_at_once(clients).await;
-        assert!(answers.iter().all(|(status, _)| *status == 200));
-        clients = answers.into_iter().map(|(_, client)| client).collect();
+    for (pool_size, prepared) in [(8, true), (8, false), (1, true)] {
+        let server = server_with(pool_size, prepared).await;
+        let mut clients = sessions(&server, PEOPLE).await;
+        for _ in 0..3 {
+            let answers = all_at_once(clients).await;
+            assert!(answers.iter().all(|(status, _)| *status == 200));
+            clients = answers.into_iter().map(|(_, client)| client).collect();
+        }
+        let tokens: BTreeSet<_> =
+            clients.iter().map(|client| client.refresh_token.clone().unwrap()).collect();
+        assert_eq!(tokens.len(), PEOPLE);
+        for client in &mut clients {
+            assert_eq!(client.get("/api/v1/me").await.status, 200);
+        }
+        let sql = "select count(distinct xmin::text) from sessions where generation = 3";
+        let commits = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap().int().unwrap();
+        assert!((1..20).contains(&commits), "{commits} commits for {PEOPLE} refreshes");
     }
-    let tokens: BTreeSet<_> = clients.iter().map(|client| client.refresh_token.clone().unwrap()).collect();
-    assert_eq!(tokens.len(), PEOPLE);
-    for client in &mut clients {
-        assert_eq!(client.get("/api/v1/me").await.status, 200);
-    }
-    let sql = "select count(distinct xmin::text) from sessions where generation = 3";
-    let commits = (&mut &server.app.db).query_opt(sql, &[]).await.unwrap().unwrap().int().unwrap();
-    assert!((1..20).contains(&commits), "{commits} commits for {PEOPLE} refreshes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,9 +97,8 @@ async fn one_session_that_somebody_has_locked_keeps_only_itself_waiting() {
         .map(|mut client| tokio::spawn(async move { (client.refresh().await.status, client) }))
         .collect();
     let sql = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-    while observer.query(sql, &[]).await.unwrap().len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let two_wait = async { while observer.query(sql, &[]).await.unwrap().len() < 2 {} };
+    tokio::time::timeout(Duration::from_secs(10), two_wait).await.expect("they wait for the lock");
     let answers =
         tokio::time::timeout(Duration::from_secs(3), all_at_once(clients)).await.expect("nobody waits");
     assert!(answers.iter().all(|(status, _)| *status == 200));
