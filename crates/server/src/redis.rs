@@ -41,9 +41,10 @@ pub struct Redis {
     manager: ConnectionManager,
     replace: Script,
     prefix: String,
-    pause: Pause,
-    /// Of what may be left out: that it was slow, or has no room, keeps nobody from counting and announcing.
-    optional: Pause,
+    // One each: that there is no room for a copy keeps nobody from counting, and none for a count nobody from announcing.
+    announcing: Pause,
+    counting: Pause,
+    copying: Pause,
     /// Changes of this node wait for each other here and not by trying again there.
     turn: tokio::sync::Mutex<()>,
     up: AtomicBool,
@@ -71,8 +72,9 @@ impl Redis {
             manager,
             replace: Script::new(REPLACE),
             prefix: settings.prefix.clone(),
-            pause: Pause::default(),
-            optional: Pause::default(),
+            announcing: Pause::default(),
+            counting: Pause::default(),
+            copying: Pause::default(),
             turn: tokio::sync::Mutex::default(),
             up: AtomicBool::new(true),
         })
@@ -93,10 +95,10 @@ impl Redis {
     /// # Errors
     /// When the server is away or too slow; it may have been said all the same.
     pub async fn publish(&self, channel: &str, text: &str) -> Result<(), String> {
-        self.pause.refuse()?;
+        self.announcing.refuse()?;
         let mut connection = self.manager.clone();
         let result = self.in_time(connection.publish::<_, _, ()>(channel, text)).await;
-        self.note(&result);
+        self.note(&self.announcing, &result);
         result
     }
 
@@ -140,7 +142,7 @@ impl Redis {
         Ok(connection.into_on_message().map(text))
     }
 
-    /// Whether the latest use went well.
+    /// Whether the latest count or announcement went well.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
@@ -166,9 +168,9 @@ impl Redis {
         life: Duration,
         work: impl Fn(&[String]) -> (T, Vec<String>),
     ) -> Result<T, String> {
-        self.pause.refuse()?;
+        self.counting.refuse()?;
         let result = self.try_change(names, life, work).await;
-        self.note(&result);
+        self.note(&self.counting, &result);
         result
     }
 
@@ -179,19 +181,18 @@ impl Redis {
     }
 
     /// After a failure, the pause begins.
-    fn note<T, E>(&self, result: &Result<T, E>) {
+    fn note<T, E>(&self, pause: &Pause, result: &Result<T, E>) {
         self.up.store(result.is_ok(), Ordering::Relaxed);
         if result.is_err() {
-            self.pause.begin();
+            pause.begin();
         }
     }
 
     async fn optionally<T>(&self, work: impl Future<Output = ::redis::RedisResult<T>>) -> Result<T, String> {
-        self.pause.refuse()?;
-        self.optional.refuse()?;
+        self.copying.refuse()?;
         let result = self.in_time(work).await;
         if result.is_err() {
-            self.optional.begin();
+            self.copying.begin();
         }
         result
     }

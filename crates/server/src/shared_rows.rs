@@ -1,7 +1,7 @@
 //! Rows that nodes read for each other: what one of them has read of a session or a user lies sealed in Redis for a minute.
 //!
 //! Invariants: what is taken from there counts only while this node would have heard whatever changed it since it was read
-//! ([`crate::bus::Bus::is_silent`]), so nothing that Redis forgets, keeps, brings back or makes up lets anybody in;
+//! ([`crate::bus::Bus::silent_at`]), so nothing that Redis forgets, keeps, brings back or makes up lets anybody in;
 //! what does not serve is read from the database, and nobody is refused without having asked it.
 //! `docs/decisions/shared-rows.md` has the reasons.
 use crate::clock::Timestamp;
@@ -74,14 +74,15 @@ pub async fn read<T>(
     parse: impl Fn(&mut Row) -> Result<T>,
     serves: impl Fn(&T) -> bool,
 ) -> Result<Option<T>> {
-    let silent = || db.bus().is_silent(wanted.user, wanted.session, AGE + APART);
-    let Some(shared) = shared.filter(|_| silent()) else {
+    let silent = || db.bus().silent_at(wanted.user, wanted.session, AGE + APART);
+    let Some(shared) = shared.filter(|_| silent().is_some()) else {
         return wanted.ask(db).await?.map(|mut row| parse(&mut row)).transpose();
     };
     let name = wanted.name();
-    let found = shared.get(&name, now).await.and_then(|mut row| parse(&mut row).ok());
-    // Asking took time.
-    let found = found.filter(|found| serves(found) && silent());
+    let found = shared.get(&name).await;
+    // Asking took time; and ages are told by the clock that was looked at with the silence.
+    let found = found.filter(|(at, _)| silent().is_some_and(|now| is_fresh(*at, now)));
+    let found = found.and_then(|(_, mut row)| parse(&mut row).ok()).filter(&serves);
     shared.count(if found.is_some() { "hit" } else { "miss" });
     if found.is_some() {
         return Ok(found);
@@ -95,6 +96,10 @@ pub async fn read<T>(
     Ok(Some(value))
 }
 
+fn is_fresh(at: Timestamp, now: Timestamp) -> bool {
+    at <= now.plus(APART) && at.plus(AGE) >= now
+}
+
 impl SharedRows {
     /// Rows in a Redis, sealed under keys of their own; `asked` counts hits and misses.
     pub fn new(
@@ -106,15 +111,14 @@ impl SharedRows {
         Self { redis, keys, random, asked }
     }
 
-    async fn get(&self, name: &[u8; 32], now: Timestamp) -> Option<Row> {
+    /// A row and when it was read.
+    async fn get(&self, name: &[u8; 32]) -> Option<(Timestamp, Row)> {
         let value = self.redis.get(&self.redis.key("row", name)).await.ok()??;
         let (salt, sealed) = value.split_at_checked(SALT)?;
         let keys = self.keys.macs(&[salt, name].concat());
         let opened = keys.iter().find_map(|key| open_under(key, sealed, name).ok())?;
         let (at, row) = opened.split_first_chunk()?;
-        let at = Timestamp(i64::from_be_bytes(*at));
-        let fresh = at <= now.plus(APART) && at.plus(AGE) >= now;
-        fresh.then(|| Row::from_json(row)).flatten()
+        Some((Timestamp(i64::from_be_bytes(*at)), Row::from_json(row)?))
     }
 
     /// Whether it is kept does not matter to whoever asked.

@@ -7,7 +7,7 @@
 mod silence;
 mod stamps;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::{SessionId, UserId};
 use silence::Silence;
 use stamps::Stamps;
@@ -121,7 +121,7 @@ impl Bus {
     pub fn new(clock: Arc<dyn Clock>, until_committed: Duration) -> Arc<Self> {
         Arc::new(Self {
             stamps: Stamps::default(),
-            silence: Mutex::new(Silence::new(clock.monotonic())),
+            silence: Mutex::new(Silence::new(clock.now(), clock.monotonic())),
             epoch: AtomicU64::new(0),
             hearts: Mutex::default(),
             clock,
@@ -163,26 +163,35 @@ impl Bus {
         self.hearts().iter().any(|heart| heart.proven.is_some_and(|sent| now.saturating_sub(sent) <= LIMIT))
     }
 
-    /// Whether what anybody read of them within `age` holds: everything that was announced since has arrived, and nothing
-    /// of it was about them. The contract is that of [`Bus::proof`], looking back.
-    pub fn is_silent(&self, user: UserId, session: Option<SessionId>, age: Duration) -> bool {
+    /// The present instant, if what anybody read of them within `age` before it holds: everything that was announced since has
+    /// arrived, and nothing of it was about them. The contract is that of [`Bus::proof`], looking back.
+    pub fn silent_at(&self, user: UserId, session: Option<SessionId>, age: Duration) -> Option<Timestamp> {
+        let clock = self.clock.now();
         let now = self.clock.monotonic();
         // What was announced before its commit was not yet to be read.
         let length = age + self.until_committed;
         let mut silence = self.silence();
-        silence.watch(self.clock.now(), now);
+        silence.watch(clock, now);
         let subjects = [Some(user.0), session.map(|session| session.0)];
-        subjects.into_iter().flatten().all(|id| silence.lasts(id, now, length)) && self.is_live()
+        let silent = subjects.into_iter().flatten().all(|id| silence.lasts(id, now, length));
+        (silent && self.is_live()).then_some(clock)
     }
 
     /// Takes note of what is about to be committed elsewhere.
     pub fn hear_before_commit(&self, text: &str) {
-        let Some(notices) = Notice::read(text) else { return self.missed() };
+        match Notice::read(text) {
+            Some(notices) => self.expect(&notices),
+            None => self.missed(),
+        }
+    }
+
+    /// Takes note of what may be committed soon, here or elsewhere.
+    pub fn expect(&self, notices: &[Notice]) {
         let until = self.clock.monotonic() + self.until_committed;
-        for notice in &notices {
+        for notice in notices {
             self.stamps.expect(notice.subject(), until);
         }
-        self.hear(&notices);
+        self.hear(notices);
     }
 
     /// Takes note of what was announced, here or elsewhere.

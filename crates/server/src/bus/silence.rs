@@ -8,23 +8,24 @@ use uuid::Uuid;
 /// one of those. Memory is taken only where something is written.
 const PLACES: usize = 1 << 18;
 
-/// A clock that moves by more than that between two looks was set, in microseconds; slow corrections are a second in half an hour.
-const STEP: u64 = 5_000_000;
+/// A clock that moves by more than that between two looks was set, or the machine slept. By as much the clock of a node may be
+/// wrong for `/health/ready`, and ages bear it.
+const STEP: Duration = Duration::from_secs(30);
 
 /// See the module's doc.
 pub(super) struct Silence {
     /// Since when nothing was missed and nothing was heard that concerns everybody.
     since: Duration,
     /// What the clock showed when what lasts began, in microseconds since the epoch.
-    begun: Option<i64>,
+    begun: Timestamp,
     /// When it was heard, in seconds of the monotonic clock, counted from 1.
     heard: Vec<u32>,
 }
 
 impl Silence {
     /// Nothing is known of what was before.
-    pub(super) fn new(now: Duration) -> Self {
-        Self { since: now, begun: None, heard: vec![0; PLACES] }
+    pub(super) fn new(clock: Timestamp, now: Duration) -> Self {
+        Self { since: now, begun: clock.minus(now), heard: vec![0; PLACES] }
     }
 
     /// Something was heard.
@@ -38,16 +39,19 @@ impl Silence {
 
     /// Something was heard of everybody, or something was missed.
     pub(super) fn end_all(&mut self, now: Duration) {
-        self.since = now;
+        self.since = self.since.max(now);
     }
 
-    /// Ages are told by the clock. When it was set, nobody knows what they mean.
+    /// Ages are told by the clock. What was read before it was set back looks younger by as much, so it takes longer by as
+    /// much until nothing of it counts.
     pub(super) fn watch(&mut self, clock: Timestamp, now: Duration) {
-        let begun = clock.minus(now).micros();
-        let former = self.begun.replace(begun).unwrap_or(begun);
-        if former.abs_diff(begun) > STEP {
-            self.end_all(now);
+        let begun = clock.minus(now);
+        let step = Duration::from_micros(self.begun.micros().abs_diff(begun.micros()));
+        if step > STEP {
+            let back = if begun < self.begun { step } else { Duration::ZERO };
+            self.end_all(now.saturating_add(back));
         }
+        self.begun = begun;
     }
 
     /// Whether nothing was heard for so long.

@@ -1,6 +1,6 @@
 //! Write transactions, on whichever engine.
 use super::{DbError, Engine, Inner, Result, Row, Statements, Value, postgres, sqlite, writer};
-use crate::bus::Notice;
+use crate::bus::{Bus, Notice};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -12,6 +12,24 @@ pub(super) enum Job {
 
 /// What is written as the last of a transaction.
 type Last = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<()>> + Send + Sync>;
+
+/// Has this node take note of what a transaction changed, without waiting to hear of it. Also when the commit failed, since it
+/// may have been the answer that was lost, and when nobody waits for it any more.
+struct Told<'t> {
+    bus: &'t Bus,
+    notices: &'t [Notice],
+    committed: bool,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        match (self.notices.is_empty(), self.committed) {
+            (true, _) => {}
+            (false, true) => self.bus.hear(self.notices),
+            (false, false) => self.bus.expect(self.notices),
+        }
+    }
+}
 
 /// A write transaction. Keep nothing slow between its statements: others wait for it, or for what it has locked.
 pub struct Tx {
@@ -55,6 +73,7 @@ impl Tx {
         for (_, write) in last {
             write(&mut self).await?;
         }
+        let mut told = Told { bus: &self.db.bus, notices: &self.notices, committed: false };
         let result = match (self.job, &self.db.engine) {
             (Job::Sqlite(job), _) => job.commit().await,
             (Job::Postgres(job), Engine::Postgres(engine)) => {
@@ -62,10 +81,8 @@ impl Tx {
             }
             (Job::Postgres(_), Engine::Sqlite(_)) => Err(DbError::missing("a transaction of another engine")),
         };
-        // This node need not wait to hear of it. After a failure too: it may have been the answer that was lost.
-        if !self.notices.is_empty() {
-            self.db.bus.hear(&self.notices);
-        }
+        told.committed = result.is_ok();
+        drop(told);
         if result.is_ok() {
             self.wakes.iter().for_each(|waiting| waiting.notify_one());
         }

@@ -1,7 +1,7 @@
 //! Writes that arrive while others are under way are sent together and committed together, as an embedded database does by
 //! itself: one round trip and one commit for all of them.
 //!
-//! Invariants: nobody is answered before the commit; should anything but the connection fail, nothing of it was committed, and
+//! Invariants: nobody is answered before the commit; should the server refuse anything, nothing of it was committed, and
 //! each is done by itself; no statement of several waits for a lock for longer than [`FOR_LOCKS`], and who waits for one
 //! alone keeps nobody else waiting; nothing is done for somebody who has gone before its turn.
 use super::job::{self, Connection};
@@ -34,6 +34,16 @@ struct Waiting {
     answer: oneshot::Sender<Result<Vec<Row>>>,
 }
 
+impl Waiting {
+    /// The id of the row that it is about, which comes first.
+    fn row(&self) -> &str {
+        match self.params.first() {
+            Some(Value::Text(Some(id))) => id,
+            _ => "",
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     under_way: usize,
@@ -41,7 +51,8 @@ struct Queue {
 }
 
 impl Queue {
-    /// Those who come next, without those who have gone.
+    /// Those who come next, without those who have gone, in the order of their rows: two transactions that have some in common
+    /// wait for each other in one direction.
     fn next(&mut self) -> Vec<Waiting> {
         let mut next = Vec::new();
         while next.len() < MOST
@@ -51,6 +62,7 @@ impl Queue {
                 next.push(one);
             }
         }
+        next.sort_by(|one, other| one.row().cmp(other.row()));
         next
     }
 }
@@ -126,6 +138,9 @@ impl Together {
     }
 
     async fn answer(&self, one: Waiting) {
+        if one.answer.is_closed() {
+            return;
+        }
         let rows = self.pool.run(one.sql, &one.params).await;
         let _ = one.answer.send(rows);
     }
@@ -136,12 +151,13 @@ impl Together {
 }
 
 /// Answers everybody, together if that is possible.
-async fn run(turn: Turn, statements: Vec<Waiting>) {
+async fn run(turn: Turn, mut statements: Vec<Waiting>) {
     let together = Arc::clone(&turn.0);
     let connection = match together.pool.connection().await {
         Ok(connection) => connection,
         Err(failed) => return fail(statements, &failed),
     };
+    statements.retain(|one| !one.answer.is_closed());
     let result = in_time(together.patience, commit_all(&connection, &statements, together.patience)).await;
     match connection.settle(result) {
         Ok(answers) => {
