@@ -116,7 +116,7 @@ fn a_database_whose_migrations_ran_as_something_else_is_refused_and_one_of_a_new
     assert_eq!(place.run(&["migrate", "--json"]).json(), json!({ "applied": [] }));
     database.execute("update refinery_schema_history set checksum = '7' where version = 3", []).unwrap();
     place.run(&["migrate"]).fails_with("V3__sessions_by_end");
-    place.run(&["serve"]).fails_with("V3__sessions_by_end");
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("V3__sessions_by_end");
     place.run(&["user", "list"]).fails_with("not up to date");
 }
 

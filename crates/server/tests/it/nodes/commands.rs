@@ -14,7 +14,7 @@ fn a_database_server_needs_a_secret_key_that_all_nodes_share() {
     needed();
     let database = Database::empty().unwrap();
     let place = Place::new().set("HALLPASS_DATABASE_URL", &database.url());
-    place.run(&["serve"]).fails_with("openssl rand -base64 32");
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("openssl rand -base64 32");
     assert!(!place.path("data").exists(), "no folder is made for it");
 }
 
@@ -24,7 +24,7 @@ fn the_schema_is_brought_up_to_date_by_a_command_or_a_flag_and_never_by_itself()
     let database = Database::empty().unwrap();
     let place = place_on(&database.url());
     place.run(&["migrate", "--check"]).fails_with("V1__accounts");
-    place.run(&["serve"]).fails_with("run `hallpass migrate` first");
+    place.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("run `hallpass migrate` first");
     place.run(&["user", "list"]).fails_with("run `hallpass migrate` first");
     assert!(place.run(&["migrate"]).succeeds().out.contains("V1__accounts"));
     assert!(place.run(&["migrate"]).succeeds().out.contains("up to date"));
@@ -71,7 +71,7 @@ fn the_doctor_looks_at_the_server_the_schema_the_channel_and_the_clock() {
     assert!(told.contains("fsync or synchronous_commit is off"), "{told}");
     let other =
         place_on(&database.url()).set("HALLPASS_SECRET_KEY", "another-secret-key-of-32-characters-at-least");
-    other.run(&["serve"]).fails_with("not the secret key");
+    other.run(&["serve", "--listen", "127.0.0.1:0"]).fails_with("not the secret key");
     let away = place_on("postgres://hallpass:letmein@127.0.0.1:1/auth");
     let told = away.run(&["doctor"]);
     told.fails_with("127.0.0.1:1/auth cannot be used");
@@ -93,6 +93,9 @@ fn mistakes_in_urls_stop_the_start_with_what_to_do() {
         ("HALLPASS_REDIS_URL", "http://cache", "redis.url: must begin with redis:// or rediss://"),
     ];
     for (name, value, words) in cases {
-        place_on("postgres://127.0.0.1:1/auth").set(name, value).run(&["serve"]).fails_with(words);
+        place_on("postgres://127.0.0.1:1/auth")
+            .set(name, value)
+            .run(&["serve", "--listen", "127.0.0.1:0"])
+            .fails_with(words);
     }
 }
